@@ -1,0 +1,229 @@
+package schemas
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sluice/schemas/jsontoken"
+)
+
+// Reason is why an event was quarantined; the set is closed.
+type Reason string
+
+// The reasons for quarantine. All but the last are the redactor's.
+const (
+	// ReasonInvalidJSON is text that is not JSON (RFC 8259) in UTF-8.
+	ReasonInvalidJSON Reason = "invalid_json"
+	// ReasonNotAnObject is JSON whose root is not an object.
+	ReasonNotAnObject Reason = "not_an_object"
+	// ReasonInvalidField is a field of the contract that has the wrong type or
+	// form, or stands there twice.
+	ReasonInvalidField Reason = "invalid_field"
+	// ReasonActionMismatch is an action unlike the subject's.
+	ReasonActionMismatch Reason = "action_mismatch"
+	// ReasonTooLarge is an event over MaxRawBytes, or one whose clean form the
+	// broker does not take.
+	ReasonTooLarge Reason = "too_large"
+	// ReasonTooDeep is an event nested deeper than MaxDepth.
+	ReasonTooDeep Reason = "too_deep"
+	// ReasonInternal is a defect of the redactor itself: when in doubt, closed.
+	ReasonInternal Reason = "internal"
+	// ReasonStorageRefused is a clean event that ClickHouse will not take.
+	ReasonStorageRefused Reason = "storage_refused"
+)
+
+// Reasons lists every reason, for whoever must name them all.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonInvalidJSON, ReasonNotAnObject, ReasonInvalidField, ReasonActionMismatch,
+		ReasonTooLarge, ReasonTooDeep, ReasonInternal, ReasonStorageRefused,
+	}
+}
+
+// Rejection is the error for an event that breaks the contract. Its text names
+// the field and the place, never what stands there.
+type Rejection struct {
+	Reason Reason
+	// Field is the field of the contract at fault, "" where it is none.
+	Field string
+	err   error
+}
+
+// Error implements error.
+func (r *Rejection) Error() string {
+	switch {
+	case r.Field != "":
+		return fmt.Sprintf("%s: field %q: %v", r.Reason, r.Field, r.err)
+	case r.err != nil:
+		return fmt.Sprintf("%s: %v", r.Reason, r.err)
+	}
+	return string(r.Reason)
+}
+
+// Unwrap returns what was found wrong.
+func (r *Rejection) Unwrap() error { return r.err }
+
+// Decoder decodes events. A Decoder that is used again keeps its memory. It is
+// not safe for concurrent use.
+type Decoder struct {
+	// Tape holds every token of the event decoded last; its root is the event.
+	Tape jsontoken.Tape
+}
+
+// Decode reads one event, which must stay unchanged while ev and the tape are in
+// use: ev's raw fields point into it. The error is a *Rejection.
+func (d *Decoder) Decode(src []byte, ev *Event) error {
+	extra := ev.Extra[:0]
+	*ev = Event{}
+	if len(src) > MaxPayloadBytes {
+		return &Rejection{Reason: ReasonTooLarge, err: fmt.Errorf("%d bytes of at most %d", len(src), MaxPayloadBytes)}
+	}
+	if err := d.Tape.Parse(src, MaxDepth); err != nil {
+		if errors.Is(err, jsontoken.ErrDepth) {
+			return &Rejection{Reason: ReasonTooDeep, err: fmt.Errorf("more than %d levels", MaxDepth)}
+		}
+		return &Rejection{Reason: ReasonInvalidJSON, err: err}
+	}
+	root := d.Tape.Tokens[0]
+	if root.Kind != jsontoken.Object {
+		return &Rejection{Reason: ReasonNotAnObject}
+	}
+	var seen [len(fieldNames)]bool
+	for key := 1; key < int(root.Next); key = int(d.Tape.Tokens[key+1].Next) {
+		field := d.field(key)
+		if field < 0 {
+			extra = append(extra, Member{Name: d.Tape.Bytes(key), Value: d.Tape.Bytes(key + 1)})
+			continue
+		}
+		if seen[field] {
+			return &Rejection{Reason: ReasonInvalidField, Field: fieldNames[field], err: errTwice}
+		}
+		seen[field] = true
+		if err := d.set(ev, field, key+1); err != nil {
+			return &Rejection{Reason: ReasonInvalidField, Field: fieldNames[field], err: err}
+		}
+	}
+	ev.Extra = extra
+	return nil
+}
+
+// The fields of the contract, in authentik's order.
+const (
+	fieldPK = iota
+	fieldUser
+	fieldAction
+	fieldApp
+	fieldContext
+	fieldClientIP
+	fieldCreated
+	fieldExpires
+	fieldBrand
+)
+
+var fieldNames = [...]string{"pk", "user", "action", "app", "context", "client_ip", "created", "expires", "brand"}
+
+// field returns which field the key at that index names, -1 for none.
+func (d *Decoder) field(key int) int {
+	tok := d.Tape.Tokens[key]
+	if n := tok.End - tok.Start - 2; !tok.Escaped && (n < 2 || n > 9) {
+		return -1
+	}
+	return slices.IndexFunc(fieldNames[:], func(name string) bool { return d.Tape.TextIs(key, name) })
+}
+
+func (d *Decoder) set(ev *Event, field, value int) (err error) {
+	kind, raw := d.Tape.Tokens[value].Kind, d.Tape.Bytes(value)
+	switch field {
+	case fieldUser, fieldContext, fieldBrand:
+		if kind != jsontoken.Object {
+			return errNotObject
+		}
+		switch field {
+		case fieldUser:
+			ev.User = raw
+		case fieldContext:
+			ev.Context = raw
+		case fieldBrand:
+			ev.Brand = raw
+		}
+		return nil
+	case fieldClientIP, fieldExpires:
+		if kind == jsontoken.Null {
+			return nil
+		}
+	}
+	if kind != jsontoken.String {
+		return errNotString
+	}
+	text := d.Tape.Text(value)
+	switch field {
+	case fieldPK:
+		ev.PK, err = parsePK(text)
+	case fieldAction:
+		if !ValidAction(text) {
+			return errAction
+		}
+		ev.Action = text
+	case fieldApp:
+		ev.App = text
+	case fieldClientIP:
+		ev.ClientIP, err = parseAddr(text)
+	case fieldCreated:
+		ev.Created, err = parseTime(text)
+	case fieldExpires:
+		ev.Expires, err = parseTime(text)
+	}
+	return err
+}
+
+// What can be wrong with a field. None of these quotes the value.
+var (
+	errTwice     = errors.New("stands there twice")
+	errNotObject = errors.New("not an object")
+	errNotString = errors.New("not a string")
+	errAction    = errors.New("not of the form [a-z][a-z0-9_]*, at most 64 long")
+	errUUID      = errors.New("not a UUID of 32 digits, with or without dashes")
+	errAddr      = errors.New("not an IPv4 or IPv6 address")
+	errTime      = errors.New("not an RFC 3339 time of the years 1900 to 2299")
+)
+
+func parsePK(s string) (uuid.UUID, error) {
+	if len(s) != 36 && len(s) != 32 {
+		return uuid.Nil, errUUID
+	}
+	pk, err := uuid.Parse(s)
+	if err != nil || pk == uuid.Nil {
+		return uuid.Nil, errUUID
+	}
+	return pk, nil
+}
+
+func parseAddr(s string) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(s)
+	if err != nil || addr.Zone() != "" {
+		return netip.Addr{}, errAddr
+	}
+	return addr, nil
+}
+
+// parseTime accepts what RFC 3339 does and the table can hold.
+func parseTime(s string) (time.Time, error) {
+	var t time.Time
+	upper := bytes.ToUpper([]byte(s)) // RFC 3339 allows t and z
+	if len(s) > 64 || t.UnmarshalText(upper) != nil {
+		return time.Time{}, errTime
+	}
+	if year := t.UTC().Year(); year < 1900 || year > 2299 {
+		return time.Time{}, errTime
+	}
+	return t, nil
+}
+
+func appendUint(dst []byte, n uint64) []byte { return strconv.AppendUint(dst, n, 10) }

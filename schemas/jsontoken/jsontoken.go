@@ -1,0 +1,286 @@
+// Package jsontoken reads JSON text into a flat tape of tokens that point into
+// the original bytes.
+//
+// It is the one JSON reader on the path of an event: what it accepts is exactly
+// RFC 8259 in valid UTF-8, and because a token is a span of the input, whoever
+// writes the event out again can copy every byte that it does not change. It
+// promises one pass, no recursion and memory in proportion to the input,
+// whatever the input is. It does not build values, keep copies or decide
+// anything about the content; duplicate keys are all on the tape.
+package jsontoken
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"unicode/utf8"
+)
+
+// Kind is the type of a JSON value.
+type Kind uint8
+
+// The kinds of JSON values.
+const (
+	Null Kind = iota
+	False
+	True
+	Number
+	String
+	Object
+	Array
+)
+
+// Token is one value or one object key of the parsed text.
+type Token struct {
+	// Start and End are the half-open span of the token in the source, quotes
+	// and brackets included.
+	Start, End uint32
+	// Next is the index of the token that follows this one and everything
+	// inside it: what lies between are its children. An object's children
+	// alternate between keys and values.
+	Next uint32
+	Kind Kind
+	// Key tells that the token is the name of an object's member.
+	Key bool
+	// Escaped tells that a string holds at least one backslash, so its text
+	// differs from its bytes.
+	Escaped bool
+}
+
+// ErrDepth is returned for text nested deeper than the caller's limit; such
+// text may or may not be valid JSON further on.
+var ErrDepth = errors.New("nested too deep")
+
+// SyntaxError says where the text stops being JSON. It never quotes the text.
+type SyntaxError struct {
+	// Offset is the byte offset at which the text cannot be continued.
+	Offset int
+	reason string
+}
+
+// Error implements error.
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("invalid JSON at byte %d: %s", e.Offset, e.reason)
+}
+
+// Tape is the parsed form of one JSON text. The zero value is ready to use; a
+// Tape that is used again keeps its memory. It is not safe for concurrent use.
+type Tape struct {
+	// Tokens are the values and keys in the order of the text; Tokens[0] is the
+	// root. They are valid until the next call of Parse.
+	Tokens []Token
+	stack  []uint32
+	src    []byte
+}
+
+// Parse reads src, which must stay unchanged while the tape is in use.
+// maxDepth is how many arrays and objects may be open at once. On error the
+// tape is empty.
+func (t *Tape) Parse(src []byte, maxDepth int) error {
+	t.Tokens, t.stack, t.src = t.Tokens[:0], t.stack[:0], src
+	err := t.parse(src, maxDepth)
+	if err != nil {
+		t.Tokens = t.Tokens[:0]
+	}
+	return err
+}
+
+// Bytes returns the source bytes of a token, quotes and brackets included.
+func (t *Tape) Bytes(i int) []byte {
+	tok := t.Tokens[i]
+	return t.src[tok.Start:tok.End:tok.End]
+}
+
+// Member returns the index of the value of the last member with that name
+// (the one that most JSON readers keep of duplicates) in the object at index i.
+func (t *Tape) Member(i int, name string) (int, bool) {
+	if t.Tokens[i].Kind != Object {
+		return 0, false
+	}
+	found := -1
+	for k := i + 1; k < int(t.Tokens[i].Next); k = int(t.Tokens[k+1].Next) {
+		if t.TextIs(k, name) {
+			found = k + 1
+		}
+	}
+	return found, found >= 0
+}
+
+// Lookup follows a path of member names down from the value at index i.
+func (t *Tape) Lookup(i int, path ...string) (int, bool) {
+	for _, name := range path {
+		next, ok := t.Member(i, name)
+		if !ok {
+			return 0, false
+		}
+		i = next
+	}
+	return i, true
+}
+
+// TextIs reports whether the text of the string at index i, escapes resolved,
+// is want.
+func (t *Tape) TextIs(i int, want string) bool {
+	tok := t.Tokens[i]
+	if !tok.Escaped {
+		return string(t.src[tok.Start+1:tok.End-1]) == want
+	}
+	// An escape never makes text longer than its bytes.
+	if int(tok.End-tok.Start)-2 < len(want) {
+		return false
+	}
+	return string(AppendText(nil, t.Bytes(i))) == want
+}
+
+// Text returns the text of the string at index i with its escapes resolved.
+func (t *Tape) Text(i int) string {
+	tok := t.Tokens[i]
+	if !tok.Escaped {
+		return string(t.src[tok.Start+1 : tok.End-1])
+	}
+	return string(AppendText(nil, t.Bytes(i)))
+}
+
+// The states of the parser: what the text must go on with.
+type state uint8
+
+const (
+	wantValue state = iota
+	wantValueOrEnd
+	wantKey
+	wantKeyOrEnd
+	wantCommaOrEnd
+)
+
+func (t *Tape) parse(src []byte, maxDepth int) error {
+	if uint64(len(src)) > math.MaxUint32 {
+		return &SyntaxError{Offset: math.MaxUint32, reason: "text is longer than 4 GiB"}
+	}
+	if !utf8.Valid(src) {
+		return &SyntaxError{Offset: invalidUTF8(src), reason: "not UTF-8"}
+	}
+	i, next := skipSpace(src, 0), wantValue
+	for {
+		if i >= len(src) {
+			return &SyntaxError{Offset: i, reason: "text ends too early"}
+		}
+		var err error
+		c := src[i]
+		switch {
+		case next == wantCommaOrEnd && c == ',':
+			next = wantValue
+			if t.Tokens[t.stack[len(t.stack)-1]].Kind == Object {
+				next = wantKey
+			}
+			i++
+		case (next == wantCommaOrEnd || next == wantValueOrEnd || next == wantKeyOrEnd) && (c == '}' || c == ']'):
+			if err = t.close(i, c); err != nil {
+				return err
+			}
+			i, next = i+1, wantCommaOrEnd
+		case next == wantKey || next == wantKeyOrEnd:
+			if i, err = t.key(src, i); err != nil {
+				return err
+			}
+			next = wantValue
+		case next == wantCommaOrEnd:
+			return &SyntaxError{Offset: i, reason: "expected a comma or the end of the array or object"}
+		case c == '{' || c == '[':
+			if len(t.stack) >= maxDepth {
+				return ErrDepth
+			}
+			next = t.open(i, c)
+			i++
+		default:
+			if i, err = t.scalar(src, i); err != nil {
+				return err
+			}
+			next = wantCommaOrEnd
+		}
+		i = skipSpace(src, i)
+		if next == wantCommaOrEnd && len(t.stack) == 0 {
+			if i < len(src) {
+				return &SyntaxError{Offset: i, reason: "text after the value"}
+			}
+			return nil
+		}
+	}
+}
+
+func (t *Tape) open(i int, c byte) state {
+	kind, next := Object, wantKeyOrEnd
+	if c == '[' {
+		kind, next = Array, wantValueOrEnd
+	}
+	t.stack = append(t.stack, uint32(len(t.Tokens)))
+	t.Tokens = append(t.Tokens, Token{Start: uint32(i), Kind: kind})
+	return next
+}
+
+func (t *Tape) close(i int, c byte) error {
+	top := &t.Tokens[t.stack[len(t.stack)-1]]
+	if (c == '}') != (top.Kind == Object) {
+		return &SyntaxError{Offset: i, reason: "bracket does not match"}
+	}
+	top.End, top.Next = uint32(i+1), uint32(len(t.Tokens))
+	t.stack = t.stack[:len(t.stack)-1]
+	return nil
+}
+
+// key reads a member's name and the colon behind it.
+func (t *Tape) key(src []byte, i int) (int, error) {
+	if src[i] != '"' {
+		return i, &SyntaxError{Offset: i, reason: "expected a member name"}
+	}
+	end, escaped, err := scanString(src, i)
+	if err != nil {
+		return end, err
+	}
+	t.Tokens = append(t.Tokens, Token{
+		Start: uint32(i), End: uint32(end), Next: uint32(len(t.Tokens) + 1),
+		Kind: String, Key: true, Escaped: escaped,
+	})
+	i = skipSpace(src, end)
+	if i >= len(src) || src[i] != ':' {
+		return i, &SyntaxError{Offset: i, reason: "expected a colon"}
+	}
+	return i + 1, nil
+}
+
+func (t *Tape) scalar(src []byte, i int) (end int, err error) {
+	tok := Token{Start: uint32(i), Next: uint32(len(t.Tokens) + 1)}
+	switch c := src[i]; {
+	case c == '"':
+		tok.Kind = String
+		end, tok.Escaped, err = scanString(src, i)
+	case c == '-' || '0' <= c && c <= '9':
+		tok.Kind = Number
+		end, err = scanNumber(src, i)
+	case c == 't':
+		tok.Kind = True
+		end, err = scanLiteral(src, i, "true")
+	case c == 'f':
+		tok.Kind = False
+		end, err = scanLiteral(src, i, "false")
+	case c == 'n':
+		tok.Kind = Null
+		end, err = scanLiteral(src, i, "null")
+	default:
+		return i, &SyntaxError{Offset: i, reason: "expected a value"}
+	}
+	tok.End = uint32(end)
+	t.Tokens = append(t.Tokens, tok)
+	return end, err
+}
+
+// invalidUTF8 returns the offset of the first byte that is not UTF-8.
+func invalidUTF8(src []byte) int {
+	for i := 0; i < len(src); {
+		r, size := utf8.DecodeRune(src[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+	return len(src)
+}

@@ -1,0 +1,128 @@
+package jsontoken
+
+// plain marks the bytes that stand for themselves inside a string: everything
+// but the quote, the backslash and the control characters.
+var plain = func() (table [256]bool) {
+	for c := range table {
+		table[c] = c >= 0x20 && c != '"' && c != '\\'
+	}
+	return table
+}()
+
+func skipSpace(src []byte, i int) int {
+	for i < len(src) && (src[i] == ' ' || src[i] == '\n' || src[i] == '\t' || src[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// scanString reads the string that opens at src[i] and returns the offset
+// behind its closing quote.
+func scanString(src []byte, i int) (end int, escaped bool, err error) {
+	for i++; i < len(src); {
+		c := src[i]
+		if plain[c] {
+			i++
+			continue
+		}
+		switch c {
+		case '"':
+			return i + 1, escaped, nil
+		case '\\':
+			escaped = true
+			n := escapeLen(src[i:])
+			if n == 0 {
+				return i, escaped, &SyntaxError{Offset: i, reason: "invalid escape"}
+			}
+			i += n
+		default:
+			return i, escaped, &SyntaxError{Offset: i, reason: "control character in a string"}
+		}
+	}
+	return i, escaped, &SyntaxError{Offset: i, reason: "string does not end"}
+}
+
+// escapeLen returns the length of the escape at the start of s, 0 if it is not one.
+func escapeLen(s []byte) int {
+	if len(s) < 2 {
+		return 0
+	}
+	switch s[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if _, ok := hex4(s[2:]); ok {
+			return 6
+		}
+	}
+	return 0
+}
+
+// scanNumber reads the number that starts at src[i].
+func scanNumber(src []byte, i int) (end int, err error) {
+	start := i
+	if src[i] == '-' {
+		i++
+	}
+	switch {
+	case i < len(src) && src[i] == '0':
+		i++
+	case i < len(src) && '1' <= src[i] && src[i] <= '9':
+		i = skipDigits(src, i)
+	default:
+		return i, &SyntaxError{Offset: start, reason: "invalid number"}
+	}
+	if i < len(src) && src[i] == '.' {
+		digits := skipDigits(src, i+1)
+		if digits == i+1 {
+			return i, &SyntaxError{Offset: start, reason: "invalid number"}
+		}
+		i = digits
+	}
+	if i < len(src) && (src[i] == 'e' || src[i] == 'E') {
+		i++
+		if i < len(src) && (src[i] == '+' || src[i] == '-') {
+			i++
+		}
+		digits := skipDigits(src, i)
+		if digits == i {
+			return i, &SyntaxError{Offset: start, reason: "invalid number"}
+		}
+		i = digits
+	}
+	return i, nil
+}
+
+func skipDigits(src []byte, i int) int {
+	for i < len(src) && '0' <= src[i] && src[i] <= '9' {
+		i++
+	}
+	return i
+}
+
+func scanLiteral(src []byte, i int, word string) (end int, err error) {
+	if len(src)-i < len(word) || string(src[i:i+len(word)]) != word {
+		return i, &SyntaxError{Offset: i, reason: "expected a value"}
+	}
+	return i + len(word), nil
+}
+
+func hex4(s []byte) (r rune, ok bool) {
+	if len(s) < 4 {
+		return 0, false
+	}
+	for _, c := range s[:4] {
+		switch {
+		case '0' <= c && c <= '9':
+			c -= '0'
+		case 'a' <= c && c <= 'f':
+			c -= 'a' - 10
+		case 'A' <= c && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}

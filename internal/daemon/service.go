@@ -1,0 +1,36 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"os"
+)
+
+// Process is what a service's settings embed to be run by Service: how to log
+// and where to serve health and metrics.
+type Process struct {
+	Logging
+	// Telemetry is where the service reports; Service makes one.
+	Telemetry *Telemetry `ignored:"true"`
+}
+
+// Service runs one service as a process: HTTP first, so that its health can be
+// asked for from the start, and closed last.
+func Service(ctx context.Context, name, addr string, process *Process,
+	run func(ctx context.Context, log *slog.Logger) error,
+) error {
+	log := process.Logger(os.Stderr).With("service", name)
+	process.Telemetry = NewTelemetry()
+	process.Telemetry.Expect(name)
+	stop, err := process.Telemetry.Serve(ctx, addr, "HTTP_ADDR")
+	if err != nil {
+		return err
+	}
+	defer stop()
+	log.Info("starting", "version", Version, "http_addr", addr)
+	if err := run(ctx, log); err != nil {
+		return err
+	}
+	log.Info("drained")
+	return nil
+}

@@ -1,0 +1,156 @@
+# Sluice. `make` alone prints the targets. GNU make 3.81 and a POSIX shell are enough.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+unexport GOWORK # of the shell: go finds go.work by itself, and where it should not, that is said
+
+# Settings, as in `make test MODULES="sink redactor"`.
+ARGS      =
+MODULES   = $(shell sed -n 's|^[[:space:]]*\./||p' go.work)
+TESTFLAGS =
+FUZZTIME  = 30s
+BENCH     = .
+
+SERVICES := producer redactor sink notifier standalone
+COMMANDS := $(foreach service,$(SERVICES),./$(service)/cmd/$(service))
+ENGINE   := ./standalone/cmd/clickhouse-embedded
+
+VERSION = $(shell git describe --always --dirty 2>/dev/null || echo dev)
+LDFLAGS = -s -w -X sluice/internal/daemon.Version=$(VERSION)
+
+# All that is not for the race detector is compiled in one way, so that it is compiled once: without cgo (static
+# binaries), with paths trimmed (nobody's home directory in a binary), the version from LDFLAGS instead of Go's own stamp
+# (which fails where git mistrusts the folder's owner).
+PLAIN := CGO_ENABLED=0 GOFLAGS="$$(go env GOFLAGS) -trimpath -buildvcs=false"
+
+# What is missing is said before anything starts. npm is for the engine alone.
+NEEDS := need-go $(if $(CHDB_LIB_PATH),,need-npm)
+
+.PHONY: help
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(NEEDS) engine build ## Build and start everything in one process, with the demo (ARGS="..." goes on its command line)
+	@exec bin/standalone -demo $(ARGS)
+
+.PHONY: build
+build: need-go ## Build the static binaries into bin/
+	@$(PLAIN) go build -ldflags '$(LDFLAGS)' -o bin/ $(COMMANDS) $(ENGINE)
+	@echo "built $(VERSION) in bin/: $(notdir $(COMMANDS) $(ENGINE))"
+
+.PHONY: engine
+engine: $(filter need-npm,$(NEEDS)) ## Install the embedded ClickHouse (skipped when CHDB_LIB_PATH names one)
+	@tools/engine.sh
+
+# The e2e tests start the binaries in SLUICE_BIN, built like the tests themselves; the engine's process always goes without
+# the race detector, which would watch a C++ library. Two packages at a time, since they start servers, and e2e alone, after
+# the rest. A NATS_URL or CLICKHOUSE_URL of the shell would lead the tests to somebody's real server.
+.PHONY: test
+test: $(NEEDS) engine build ## Test all modules, e2e last (MODULES="sink redactor" for some, TESTFLAGS="-v -run X" for go test)
+	@unset NATS_URL CLICKHOUSE_URL; \
+	race=$$(tools/race.sh) || exit; \
+	SLUICE_BIN="$(CURDIR)/bin"; \
+	if [ -n "$$race" ]; then \
+		SLUICE_BIN="$$SLUICE_BIN/race"; \
+		go build -race -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/race/ $(COMMANDS) || exit; \
+		ln -f bin/clickhouse-embedded bin/race/ || exit; \
+	else \
+		export CGO_ENABLED=0; \
+	fi; \
+	: "$${CHDB_LIB_PATH:=$$(ls "$(CURDIR)"/standalone/engine/node_modules/@chdb/lib-*/libchdb.*)}"; \
+	export SLUICE_BIN CHDB_LIB_PATH; \
+	status=0; \
+	for group in "$(filter-out e2e,$(MODULES))" "$(filter e2e,$(MODULES))"; do \
+		case $$group in \
+		'') continue ;; \
+		e2e) limit='-timeout 8m -count=1' ;; \
+		*) limit='-timeout 5m' ;; \
+		esac; \
+		go test $$race -p 2 $$limit $(TESTFLAGS) $$(printf './%s/... ' $$group) || status=1; \
+	done; \
+	exit $$status
+
+.PHONY: check
+check: need-go tools fmt-check vet lint tidy-check ## Check formatting, vet, lint, and that each module builds and tidies on its own
+
+.PHONY: fmt
+fmt: tools ## Format the code and group its imports
+	@bin/tools/gofumpt -w $(MODULES)
+	@bin/tools/golangci-lint fmt $(MODULES)
+
+.PHONY: fmt-check
+fmt-check: tools
+	@echo "gofumpt"; \
+	if [ -n "$$(bin/tools/gofumpt -l $(MODULES))" ]; then \
+		bin/tools/gofumpt -d $(MODULES); \
+		echo "not formatted as above: run make fmt" >&2; \
+		exit 1; \
+	fi
+
+.PHONY: vet
+vet: need-go
+	@echo "go vet"; $(PLAIN) go vet $(foreach module,$(MODULES),./$(module)/...)
+
+.PHONY: lint
+lint: tools ## Run golangci-lint on each module
+	@status=0; \
+	for module in $(MODULES); do \
+		[ -n "$$(find $$module -name '*.go' | head -n 1)" ] || continue; \
+		echo "golangci-lint $$module"; \
+		(cd $$module && $(PLAIN) ../bin/tools/golangci-lint run ./...) || status=1; \
+	done; \
+	exit $$status
+
+# Inside the workspace a missing require or replace goes unseen. A module asking for a newer Go than go.work stops everything.
+.PHONY: tidy-check
+tidy-check: need-go
+	@status=0; \
+	for module in $(MODULES); do \
+		echo "GOWORK=off build, tidy $$module"; \
+		(cd $$module && export GOWORK=off && $(PLAIN) go build -o /dev/null ./... && go mod tidy -diff) || status=1; \
+		grep -q "^go $$(sed -n 's/^go //p' go.work)$$" $$module/go.mod || \
+			{ echo "$$module/go.mod: its go line differs from that of go.work" >&2; status=1; }; \
+	done; \
+	[ $$status = 0 ] || echo "if only a diff is shown: run make tidy" >&2; \
+	exit $$status
+
+.PHONY: tidy
+tidy: need-go ## Tidy go.mod and go.sum of each module
+	@for module in $(MODULES) tools; do (cd $$module && GOWORK=off go mod tidy) || exit; done
+
+.PHONY: fuzz
+fuzz: need-go ## Run each fuzz test in turn (FUZZTIME=30s each)
+	@grep -r --include='*_test.go' '^func Fuzz' $(MODULES) | \
+	sed -n 's|^\(.*\)/[^/]*:func \(Fuzz[A-Za-z0-9_]*\)(.*|\1 \2|p' | \
+	while read -r package name; do \
+		echo "fuzz $$package $$name"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$package </dev/null || exit; \
+	done
+
+.PHONY: bench
+bench: need-go ## Run the Go benchmarks (BENCH=regexp for some)
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem -p 1 $(foreach module,$(MODULES),./$(module)/...)
+
+# Built again when a version in tools/go.mod changes, or Go: a linter built by an older Go cannot read a newer one's packages.
+.PHONY: tools
+tools: need-go ## Build gofumpt and golangci-lint, as pinned in tools/go.mod, into bin/tools/
+	@wanted="$$(go env GOVERSION) $$(cat tools/go.mod tools/go.sum | cksum)"; \
+	[ "$$(cat bin/tools/.built 2>/dev/null)" = "$$wanted" ] && exit; \
+	echo "tools: building gofumpt and golangci-lint, which takes some minutes the first time"; \
+	mkdir -p bin/tools && \
+	GOWORK=off CGO_ENABLED=0 go build -C tools -trimpath -buildvcs=false -ldflags '-s -w' -o ../bin/tools/ tool && \
+	echo "$$wanted" >bin/tools/.built
+
+.PHONY: clean
+clean: ## Remove what was built (bin/), but not ./data
+	rm -rf bin
+
+.PHONY: distclean
+distclean: clean ## Remove the embedded ClickHouse too
+	rm -rf standalone/engine/node_modules
+
+.PHONY: need-go need-npm
+need-go need-npm: need-%:
+	@tools/need.sh $*

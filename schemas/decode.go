@@ -49,7 +49,7 @@ func Reasons() []Reason {
 
 // Rejection is the error for an event that breaks the contract. Its text names
 // the field and the place, never what stands there.
-type Rejection struct {
+type Rejection struct { //nolint:errname // what it is, not that it is one; schemas.Rejection reads as such
 	Reason Reason
 	// Field is the field of the contract at fault, "" where it is none.
 	Field string

@@ -93,7 +93,9 @@ func Connect(ctx context.Context, cfg NATS, name string, log *slog.Logger) (*Con
 
 // New uses a connection that the caller has made and keeps.
 func New(nc *nats.Conn, log *slog.Logger) (*Conn, error) {
-	js, err := jetstream.New(nc)
+	// Without the timeout an answer that never comes would be waited for in memory
+	// for ever.
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(attemptWait))
 	if err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}

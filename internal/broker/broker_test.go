@@ -139,7 +139,8 @@ func TestPublishDuplicates(t *testing.T) {
 	}
 	conn.Publish(t.Context(), messages(10, "a"))
 	// Five old ones, five new ones, and one of the new ones twice.
-	msgs := append(messages(10, "a")[5:], messages(5, "b")...)
+	msgs := messages(10, "a")[5:]
+	msgs = append(msgs, messages(5, "b")...)
 	msgs = append(msgs, messages(1, "b")...)
 	duplicates := 0
 	for i, r := range conn.Publish(t.Context(), msgs) {
@@ -267,7 +268,7 @@ func TestFeedDeliversAndHandsBack(t *testing.T) {
 			}
 		}
 		cancel()
-		for range feed.C() { //nolint:revive // drained so that the feed can end
+		for range feed.C() { // drained, so that the feed can end
 		}
 		if err := feed.Err(); err != nil {
 			t.Fatal(err)

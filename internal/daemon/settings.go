@@ -29,8 +29,7 @@ func Load(prefix string, settings any) error {
 		return err
 	}
 	if err := envconfig.Process("", settings); err != nil {
-		var parse *envconfig.ParseError
-		if errors.As(err, &parse) {
+		if parse, ok := errors.AsType[*envconfig.ParseError](err); ok {
 			// envconfig's own text quotes the value, which may be a secret.
 			return Usage("%s: not a valid %s", parse.KeyName, typeWord(parse.TypeName))
 		}

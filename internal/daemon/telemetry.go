@@ -97,7 +97,7 @@ func (t *Telemetry) Serve(ctx context.Context, addr, setting string) (stop func(
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w (set %s to a free address)", addr, listenCause(err), setting)
+		return nil, ListenError(addr, setting, err)
 	}
 	server := &http.Server{Handler: t.Handler(), ReadHeaderTimeout: 5 * time.Second}
 	done := make(chan struct{})
@@ -111,11 +111,12 @@ func (t *Telemetry) Serve(ctx context.Context, addr, setting string) (stop func(
 	}, nil
 }
 
-// listenCause is the last, telling part of a listener's error.
-func listenCause(err error) error {
+// ListenError says in one line why an address cannot be listened on and which
+// setting has another.
+func ListenError(addr, setting string, err error) error {
 	text := err.Error()
 	if i := strings.LastIndex(text, ": "); i >= 0 {
-		return errors.New(text[i+2:])
+		text = text[i+2:] // the last part tells, the rest repeats the address
 	}
-	return err
+	return fmt.Errorf("listen on %s: %s (set %s to a free address)", addr, text, setting)
 }

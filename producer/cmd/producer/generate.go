@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"sluice/internal/daemon"
+	"sluice/producer/generate"
+)
+
+var generateHelp = daemon.Help{
+	Name: "producer generate [-n N] [-rate R] [-seed S] [-start TIME]",
+	Summary: `Writes synthetic audit events to stdout, one JSON object per line: the life of one
+organisation in all 24 actions of authentik, with made-up passwords, tokens and
+other secrets planted in some of them. The same seed and start give the same bytes.
+
+  producer generate -n 1000 | producer publish`,
+	Commands: [][2]string{
+		{"-n N", "how many events (default 1000); 0 goes on until interrupted"},
+		{"-rate R", "events per second, evenly (default 0: as fast as they are read); may be less than 1"},
+		{"-seed S", "which organisation and what happens in it (default 1)"},
+		{"-start TIME", "time before the first event, RFC 3339 (default " + generate.DefaultStart().Format(time.RFC3339) +
+			"); events older than the retention are not kept"},
+	},
+}
+
+func generateEvents(ctx context.Context, args []string) error {
+	if daemon.AskedForHelp(args) {
+		return generateHelp.Print(os.Stdout)
+	}
+	var cfg generate.Config
+	flags := flag.NewFlagSet("producer generate", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	n := flags.Int("n", 1000, "")
+	rate := flags.Float64("rate", 0, "")
+	flags.Uint64Var(&cfg.Seed, "seed", 1, "")
+	flags.TextVar(&cfg.Start, "start", time.Time{}, "")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return generateHelp.Print(os.Stdout)
+	case err != nil:
+		return daemon.Usage("generate: %w", err)
+	case flags.NArg() > 0:
+		return daemon.Usage("generate: %q: it takes no files", flags.Arg(0))
+	case *n < 0:
+		return daemon.Usage("generate: -n %d: want 0 or more", *n)
+	case !(*rate >= 0 && *rate <= maxRate):
+		return daemon.Usage("generate: -rate %v: want 0 to %.0f events per second", *rate, float64(maxRate))
+	}
+	// Whoever reads may have enough: that is a write error then, not a signal
+	// that ends the process.
+	signal.Ignore(syscall.SIGPIPE)
+	written, err := writeEvents(ctx, os.Stdout, generate.New(cfg), *n, *rate)
+	switch {
+	case errors.Is(err, syscall.EPIPE):
+		return nil
+	case err != nil:
+		return fmt.Errorf("write events: %w", err)
+	case written < *n:
+		return fmt.Errorf("interrupted after %d of %d events", written, *n)
+	}
+	return nil
+}
+
+const (
+	// maxRate is beyond what the generator can do.
+	maxRate = 1e9
+	// pace is how often events are written when there is a rate: seldom enough to
+	// cost nothing, often enough to look even.
+	pace = 10 * time.Millisecond
+	// askEvery is after how many events without a rate ctx is looked at.
+	askEvery = 256
+)
+
+// writeEvents writes n events, without end if n is 0, and returns how many it
+// wrote. It ends early, without an error, when ctx does. With a rate it never
+// drifts: after a pause of the reader it catches up.
+func writeEvents(ctx context.Context, w io.Writer, g *generate.Generator, n int, rate float64) (written int, err error) {
+	out := bufio.NewWriterSize(w, 64<<10)
+	started := time.Now()
+	for n == 0 || written < n {
+		due := written + askEvery
+		if rate > 0 {
+			due = eventsDue(time.Since(started), rate)
+		}
+		for ; written < due && (n == 0 || written < n); written++ {
+			_, _ = out.Write(g.Next().JSON) // an error stays with the writer
+			if err := out.WriteByte('\n'); err != nil {
+				return written, err
+			}
+		}
+		if rate == 0 {
+			if ctx.Err() != nil {
+				break
+			}
+			continue
+		}
+		if err := out.Flush(); err != nil {
+			return written, err
+		}
+		if n > 0 && written == n {
+			break
+		}
+		next := time.Duration(float64(written) / rate * float64(time.Second))
+		timer := time.NewTimer(max(pace, next-time.Since(started)))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return written, nil
+		}
+	}
+	return written, out.Flush()
+}
+
+// eventsDue is how many events there are after that time: the first at once.
+func eventsDue(elapsed time.Duration, rate float64) int {
+	return int(elapsed.Seconds()*rate) + 1
+}

@@ -1,0 +1,44 @@
+// Command producer publishes audit events from files and pipes, and makes
+// synthetic ones.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"sluice/internal/daemon"
+)
+
+func main() { os.Exit(daemon.Main("producer", run)) }
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return daemon.Usage("say what to do: publish or generate")
+	}
+	switch command, rest := args[0], args[1:]; command {
+	case "publish":
+		return publish(ctx, rest)
+	case "generate":
+		return generateEvents(ctx, rest)
+	case "-version", "--version", "version":
+		_, err := fmt.Println(daemon.Version)
+		return err
+	default:
+		if daemon.AskedForHelp(args) {
+			return help.Print(os.Stdout)
+		}
+		return daemon.Usage("there is no command %q: publish or generate", command)
+	}
+}
+
+var help = daemon.Help{
+	Name:    "producer",
+	Summary: "Publishes audit events to Sluice, and makes synthetic ones to try it with.",
+	Commands: [][2]string{
+		{"producer publish [-tenant T] [-action A] [-new-ids] [FILE...]", "publish events, one JSON object per line, from files or stdin"},
+		{"producer generate [-n N] [-rate R] [-seed S] [-start TIME]", "write synthetic events to stdout"},
+		{"producer COMMAND -h", "what the command does in detail, and its settings"},
+		{"producer -version", "print the version"},
+	},
+}

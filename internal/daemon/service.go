@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 )
@@ -28,9 +29,15 @@ func Service(ctx context.Context, name, addr string, process *Process,
 	}
 	defer stop()
 	log.Info("starting", "version", Version, "http_addr", addr)
-	if err := run(ctx, log); err != nil {
+	if err := run(ctx, log); err != nil && !Stopped(ctx, err) {
 		return err
 	}
 	log.Info("drained")
 	return nil
+}
+
+// Stopped reports whether err only says that ctx ended, as it does when a
+// service is stopped while it starts.
+func Stopped(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(err, ctx.Err())
 }

@@ -59,8 +59,10 @@ type Rejection struct { //nolint:errname // what it is, not that it is one; sche
 // Error implements error.
 func (r *Rejection) Error() string {
 	switch {
-	case r.Field != "":
+	case r.Field != "" && r.err != nil:
 		return fmt.Sprintf("%s: field %q: %v", r.Reason, r.Field, r.err)
+	case r.Field != "":
+		return fmt.Sprintf("%s: field %q", r.Reason, r.Field)
 	case r.err != nil:
 		return fmt.Sprintf("%s: %v", r.Reason, r.err)
 	}
@@ -215,9 +217,11 @@ func parseAddr(s string) (netip.Addr, error) {
 
 // parseTime accepts what RFC 3339 does and the table can hold.
 func parseTime(s string) (time.Time, error) {
+	if len(s) > 64 {
+		return time.Time{}, errTime
+	}
 	var t time.Time
-	upper := bytes.ToUpper([]byte(s)) // RFC 3339 allows t and z
-	if len(s) > 64 || t.UnmarshalText(upper) != nil {
+	if t.UnmarshalText([]byte(s)) != nil && t.UnmarshalText(bytes.ToUpper([]byte(s))) != nil { // RFC 3339 allows t and z
 		return time.Time{}, errTime
 	}
 	if year := t.UTC().Year(); year < 1900 || year > 2299 {

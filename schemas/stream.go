@@ -20,9 +20,9 @@ type Stream struct {
 	Name        string
 	Description string
 	Subjects    []string
-	// WorkQueue removes a message once it is acknowledged; otherwise it stays
-	// until a limit or a purge.
-	WorkQueue bool
+	// HeaderRoom is kept free below the broker's max_payload, so that a message
+	// still fits into the next stream with the headers that are added on the way.
+	HeaderRoom int
 	// DiscardOld lets a full stream forget its oldest message. Where it is false
 	// a full stream refuses to store, which the publisher is told.
 	DiscardOld bool
@@ -65,6 +65,9 @@ const (
 	quarantineMaxBytes = gib
 	alertsMaxBytes     = gib / 2
 
+	// quarantineRoom is for the headers that say why an event was quarantined.
+	quarantineRoom = 64 << 10
+
 	// alertsMaxAge is how long a subscriber may be away.
 	alertsMaxAge = 30 * 24 * time.Hour
 
@@ -83,13 +86,15 @@ const CleanReplayBytes = cleanMaxBytes / 2
 // Longer would keep it beyond short retentions.
 const CleanReplayAge = 72 * time.Hour
 
-// RawStream is where services publish: a work queue, since raw events hold
-// secrets and must be gone once they are redacted.
+// RawStream is where services publish. Raw events hold secrets and must be gone
+// once they are redacted: the redactor purges them, twice a second. A stream with
+// JetStream's work-queue retention would do so by itself, at the cost of a fsync
+// for each event.
 func RawStream() Stream {
 	return Stream{
 		Name: StreamRaw, Description: "raw events, secrets included; only the redactor reads it",
-		Subjects:  []string{RawPrefix + ".*.*"},
-		WorkQueue: true, MaxBytes: rawMaxBytes, Duplicates: duplicatesWindow,
+		Subjects: []string{RawPrefix + ".*.*"}, HeaderRoom: quarantineRoom,
+		MaxBytes: rawMaxBytes, Duplicates: duplicatesWindow,
 	}
 }
 

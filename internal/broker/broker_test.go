@@ -98,7 +98,7 @@ func TestEnsureStreamsMakesAndKeeps(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := stream.CachedInfo().Config
-	if cfg.Retention != jetstream.WorkQueuePolicy || cfg.Discard != jetstream.DiscardNew || !cfg.AllowAtomicPublish {
+	if cfg.Retention != jetstream.LimitsPolicy || cfg.MaxMsgSize >= schemas.MaxPayloadBytes || cfg.Discard != jetstream.DiscardNew || !cfg.AllowAtomicPublish {
 		t.Errorf("got %+v", cfg)
 	}
 	// An operator's sizes stay; what the contract demands comes back.
@@ -277,7 +277,10 @@ func TestFeedDeliversAndHandsBack(t *testing.T) {
 	if len(seen) != n {
 		t.Fatalf("got %d messages, want %d", len(seen), n)
 	}
-	until(t, "the work queue is empty", func() bool { return state(t, conn, schemas.StreamRaw).Msgs == 0 })
+	until(t, "everything is acknowledged", func() bool {
+		info, err := consumer.Info(t.Context())
+		return err == nil && info.AckFloor.Stream == n && info.NumAckPending == 0
+	})
 }
 
 func TestFeedEndsWhileBrokerIsAway(t *testing.T) {

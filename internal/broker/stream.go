@@ -11,10 +11,6 @@ import (
 	"sluice/schemas"
 )
 
-// quarantineRoom is kept free of a raw message's size so that it fits into the
-// quarantine with the headers which say why it is there.
-const quarantineRoom = 64 << 10
-
 // EnsureStreams makes each stream exist with what the contract demands. Of a
 // stream that exists, size, age, replicas, storage and placement stay as they
 // are: those are the operator's. Several services may call it at once.
@@ -68,9 +64,8 @@ func (c *Conn) streamConfig(s schemas.Stream) jetstream.StreamConfig {
 		// Batches carry the hot path: one fsync for all of a batch.
 		AllowAtomicPublish: true, AllowBatchPublish: true, AllowDirect: true,
 	}
-	if s.WorkQueue {
-		cfg.Retention = jetstream.WorkQueuePolicy
-		cfg.MaxMsgSize = int32(min(c.NC.MaxPayload(), schemas.MaxPayloadBytes)) - quarantineRoom
+	if s.HeaderRoom > 0 {
+		cfg.MaxMsgSize = int32(min(c.NC.MaxPayload(), schemas.MaxPayloadBytes)) - int32(s.HeaderRoom)
 	}
 	if s.DiscardOld {
 		cfg.Discard = jetstream.DiscardOld

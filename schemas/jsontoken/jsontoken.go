@@ -125,8 +125,8 @@ func (t *Tape) TextIs(i int, want string) bool {
 	if !tok.Escaped {
 		return string(t.src[tok.Start+1:tok.End-1]) == want
 	}
-	// An escape never makes text longer than its bytes.
-	if int(tok.End-tok.Start)-2 < len(want) {
+	// Text is never longer than its bytes, nor shorter than a sixth of them.
+	if n := int(tok.End-tok.Start) - 2; n < len(want) || n > 6*len(want) {
 		return false
 	}
 	return string(AppendText(nil, t.Bytes(i))) == want

@@ -1,0 +1,145 @@
+// Command redactor takes the credentials out of events, as a service between two
+// streams or as a filter.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"sluice/internal/broker"
+	"sluice/internal/daemon"
+	"sluice/redactor"
+	"sluice/redactor/quarantine"
+)
+
+func main() { os.Exit(daemon.Main("redactor", run)) }
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return serve(ctx)
+	}
+	command, rest := args[0], args[1:]
+	switch {
+	case daemon.AskedForHelp(args) || daemon.AskedForHelp(rest):
+		return help().Print(os.Stdout, new(redactor.Config))
+	case command == "-version" || command == "--version":
+		fmt.Println(daemon.Version)
+		return nil
+	case command == "filter":
+		return filter(ctx, rest)
+	case command == "explain":
+		return explain(ctx, rest)
+	case command == "quarantine":
+		return tend(ctx, rest)
+	}
+	return daemon.Usage("%q is no command", command)
+}
+
+func help() daemon.Help {
+	return daemon.Help{
+		Name:    "redactor",
+		Summary: "Takes raw events from EVENTS_RAW, masks their credentials and publishes them to EVENTS_CLEAN.\nEvents that break the contract go to EVENTS_QUARANTINE.\n\nfilter writes the clean events to standard output, in order and without stamping them. For a line that would\nbe quarantined it writes {\"line\":N,\"reason\":\"...\"} to standard error, and exits with 3 in the end.",
+		Commands: [][2]string{
+			{"redactor", "run the service until SIGTERM"},
+			{"redactor filter", "mask events from standard input, one a line; see below"},
+			{"redactor explain [FILE]", "say what would be masked in each event and by which rule, without the values"},
+			{"redactor quarantine list [-json] [-tenant T] [-reason R]", "list the events in quarantine"},
+			{"redactor quarantine show SEQ", "show one, masked"},
+			{"redactor quarantine replay SEQ...|-all [-tenant T] [-reason R]", "publish them again where they came from, and remove them"},
+			{"redactor quarantine drop SEQ...|-all [-tenant T] [-reason R] -yes", "remove them for good"},
+			{"redactor -version", "print the version"},
+		},
+	}
+}
+
+func serve(ctx context.Context) error {
+	var cfg redactor.Config
+	if err := daemon.Load("REDACTOR", &cfg); err != nil {
+		return err
+	}
+	return daemon.Service(ctx, "redactor", cfg.HTTPAddr, &cfg.Process, func(ctx context.Context, log *slog.Logger) error {
+		return redactor.Run(ctx, cfg, log)
+	})
+}
+
+func filter(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		return daemon.Usage("filter takes no arguments: it reads standard input")
+	}
+	return untilStopped(ctx, func(ctx context.Context) (int, error) {
+		return redactor.Filter(ctx, os.Stdin, os.Stdout, os.Stderr)
+	})
+}
+
+func explain(ctx context.Context, args []string) error {
+	var in io.Reader = os.Stdin
+	switch {
+	case len(args) > 1:
+		return daemon.Usage("explain takes one file, or none for standard input")
+	case len(args) == 1 && args[0] != "-":
+		file, err := os.Open(args[0])
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		in = file
+	}
+	return untilStopped(ctx, func(ctx context.Context) (int, error) { return redactor.Explain(ctx, in, os.Stdout) })
+}
+
+// untilStopped runs a command that reads events. A signal ends it within a
+// moment even where it waits for input, which nothing else can interrupt.
+func untilStopped(ctx context.Context, command func(context.Context) (quarantined int, err error)) error {
+	done := make(chan error, 1)
+	go func() {
+		quarantined, err := command(ctx)
+		if err == nil && quarantined > 0 {
+			err = quarantinedError{}
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done: // it was at work, and has written that out
+		return err
+	case <-time.After(100 * time.Millisecond):
+		return ctx.Err()
+	}
+}
+
+// quarantinedError ends a command all of whose output is written, with the exit
+// code that says that some lines would be quarantined.
+type quarantinedError struct{}
+
+func (quarantinedError) Error() string { return "" }
+func (quarantinedError) ExitCode() int { return 3 }
+
+func tend(ctx context.Context, args []string) error {
+	command, err := quarantine.Parse(args)
+	if err != nil {
+		return err
+	}
+	var cfg broker.NATS
+	if err := daemon.Load("", &cfg); err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	conn, err := broker.Connect(ctx, cfg, "redactor-quarantine", log)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:contextcheck // it must still flush when ctx has ended
+	store, err := quarantine.Open(ctx, conn)
+	if err != nil {
+		return err
+	}
+	return command.Run(ctx, store, os.Stdout)
+}

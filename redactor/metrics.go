@@ -1,0 +1,80 @@
+package redactor
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice/redactor/redact"
+	"sluice/schemas"
+)
+
+// metrics are the redactor's, with their labels bound. No label is ever taken
+// from an event.
+type metrics struct {
+	clean       prometheus.Counter
+	duplicates  prometheus.Counter
+	quarantined map[schemas.Reason]prometheus.Counter
+	masked      map[string]prometheus.Counter
+	redelivered prometheus.Counter
+	batch       prometheus.Observer
+	publish     prometheus.Observer
+	blocked     prometheus.Counter
+	trimmed     prometheus.Counter
+}
+
+func newMetrics(registry prometheus.Registerer, rules []redact.Rule) (*metrics, error) {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "redactor_" + name, Help: help}, labels)
+	}
+	events := counter("events_total", "Events judged and stored, by outcome: clean or quarantined, with the reason.", "outcome", "reason")
+	masked := counter("masked_total", "Values masked, by the rule that found them.", "rule")
+	duplicates := counter("duplicates_total", "Clean events that EVENTS_CLEAN held already, after a redelivery or a producer's retry.")
+	redelivered := counter("redelivered_total", "Events that were delivered before and not acknowledged.")
+	blocked := counter("full_seconds_total", "Seconds in which EVENTS_CLEAN took no events, because it was full or away.")
+	trimmed := counter("trimmed_total", "Acknowledged events removed from EVENTS_CLEAN at the end of the replay window.")
+	batch := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "redactor_batch_events", Help: "Events fetched at once.", Buckets: prometheus.ExponentialBuckets(1, 4, 6),
+	})
+	publish := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "redactor_publish_seconds", Help: "How long the broker took to store a batch of clean events.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 3, 10),
+	})
+	for _, c := range []prometheus.Collector{events, masked, duplicates, redelivered, blocked, trimmed, batch, publish} {
+		if err := registry.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	m := &metrics{
+		clean:       events.WithLabelValues("clean", ""),
+		duplicates:  duplicates.WithLabelValues(),
+		quarantined: map[schemas.Reason]prometheus.Counter{},
+		masked:      map[string]prometheus.Counter{},
+		redelivered: redelivered.WithLabelValues(),
+		batch:       batch,
+		publish:     publish,
+		blocked:     blocked.WithLabelValues(),
+		trimmed:     trimmed.WithLabelValues(),
+	}
+	for _, reason := range schemas.Reasons() {
+		if reason != schemas.ReasonStorageRefused { // the sink's
+			m.quarantined[reason] = events.WithLabelValues("quarantined", string(reason))
+		}
+	}
+	for _, rule := range rules {
+		m.masked[rule.Name] = masked.WithLabelValues(rule.Name)
+	}
+	return m, nil
+}
+
+// stored counts a clean event that EVENTS_CLEAN holds.
+func (m *metrics) stored(v *verdict, duplicate bool) {
+	if duplicate {
+		m.duplicates.Inc()
+		return
+	}
+	m.clean.Inc()
+	for _, c := range v.counts {
+		m.masked[c.Rule].Add(float64(c.Masked))
+	}
+}

@@ -1,0 +1,88 @@
+package redact
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// kilobyte is an event of 1 KB: authentik's example, with the members that real
+// ones have besides.
+func kilobyte(tb testing.TB, secrets bool) []byte {
+	tb.Helper()
+	event, err := os.ReadFile("testdata/authorize_application.compact.json")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	more := `"context":{"user_agent":"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36","request_id":"dd8c847ae65f4bd8b8f9b4a22c087385",`
+	if secrets {
+		more += `"password":"made-up-1","nested":{"client_secret":"made-up-2"},"url":"/x?next=/&token=made-up-3",`
+	}
+	return bytes.TrimSpace(bytes.Replace(event, []byte(`"context":{`), []byte(more), 1))
+}
+
+func BenchmarkRedact(b *testing.B) {
+	for _, bench := range []struct {
+		name  string
+		event []byte
+		run   func(*Engine, []byte, []byte) (Result, error)
+	}{
+		{"clean", kilobyte(b, false), (*Engine).Redact},
+		{"three_secrets", kilobyte(b, true), (*Engine).Redact},
+		{"clean_without_contract", kilobyte(b, false), (*Engine).RedactJSON},
+		{"three_secrets_without_contract", kilobyte(b, true), (*Engine).RedactJSON},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			engine := newEngine(b)
+			dst := make([]byte, 0, 4096)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(bench.event)))
+			for b.Loop() {
+				if _, err := bench.run(engine, dst, bench.event); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func newEngine(tb testing.TB) *Engine {
+	tb.Helper()
+	engine, err := New(Config{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return engine
+}
+
+// BenchmarkHostile repeats fragments that have brought other readers to their
+// knees: the time per byte must not grow with the size.
+func BenchmarkHostile(b *testing.B) {
+	for _, fragment := range []struct{ name, before, repeat, after string }{
+		{"open_arrays", "", `[{"":`, ""},
+		{"deep_keys", `{"a":`, `{"key":[`, "1"},
+		{"escaped_key", `{"`, `\u0070`, `":1}`},
+		{"percent", `{"query":"`, `%25%32%35`, `"}`},
+		{"names", `{"query":"`, `key=`, `"}`},
+		{"parameters", `{"query":"`, `key=a&`, `"}`},
+		{"encoded_parameters", `{"query":"`, `%256bey%253Da%2526`, `"}`},
+		{"json_escapes", `{"query":"`, `\u006bey=\ud83d\ude00&`, `"}`},
+		{"jwt", `{"token":"`, `eyJ`, `"}`},
+		{"members", `{"x":0`, `,"key":1`, `}`},
+		{"list", `{"password":[0`, `,1`, `]}`},
+	} {
+		for _, size := range []int{4 << 10, 40 << 10, 400 << 10} {
+			text := []byte(fragment.before + strings.Repeat(fragment.repeat, size/len(fragment.repeat)) + fragment.after)
+			b.Run(fragment.name+"/"+strconv.Itoa(size>>10)+"KiB", func(b *testing.B) {
+				engine, dst := newEngine(b), make([]byte, 0, 12*len(text))
+				b.ReportAllocs()
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					_, _ = engine.Redact(dst, text) // some are refused, which must be as cheap
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,281 @@
+package redactor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"sluice/internal/broker"
+	"sluice/redactor/redact"
+	"sluice/schemas"
+)
+
+// publisher is what the stage needs of the broker.
+type publisher interface {
+	Publish(ctx context.Context, msgs []*nats.Msg) []broker.Result
+}
+
+// stage does the work. One goroutine runs it; it owns the batch and what is
+// remembered between batches.
+type stage struct {
+	engine   *redact.Engine
+	broker   publisher
+	metrics  *metrics
+	log      *slog.Logger
+	stopping <-chan struct{}
+	// acknowledged hears of the events that are done with.
+	acknowledged func([]broker.Delivery)
+	// makeRoom asks for EVENTS_CLEAN to be trimmed; it does not wait.
+	makeRoom func()
+
+	// blockedSince is when EVENTS_CLEAN stopped taking events, zero while it does.
+	blockedSince time.Time
+	// complainedAt is when the log last said that the quarantine takes none.
+	complainedAt time.Time
+}
+
+// item is an event in work.
+type item struct {
+	delivery *broker.Delivery
+	verdict  *verdict
+}
+
+// loop works until the feed ends. ctx ends when the time to finish is over.
+func (s *stage) loop(ctx context.Context, feed *broker.Feed) error {
+	var batch []broker.Delivery
+	for {
+		batch = feed.Batch(batch, broker.MaxBatchMsgs)
+		if len(batch) == 0 {
+			return feed.Err()
+		}
+		s.metrics.batch.Observe(float64(len(batch)))
+		for rest := batch; len(rest) > 0; {
+			n := chunkLen(rest)
+			s.process(ctx, rest[:n])
+			rest = rest[n:]
+		}
+	}
+}
+
+// chunkLen is how many of the deliveries, at least one, are redacted at once.
+func chunkLen(batch []broker.Delivery) int {
+	size := 0
+	for i := range batch {
+		if size += len(batch[i].Data()); size > chunkBytes && i > 0 {
+			return i
+		}
+	}
+	return len(batch)
+}
+
+// process judges a chunk, stores what became of it, and acknowledges exactly
+// what is stored. Bad events go first: they wait for nothing.
+func (s *stage) process(ctx context.Context, chunk []broker.Delivery) {
+	verdicts := judgeAll(s.engine, chunk)
+	defer keepInWork(chunk, schemas.RedactorConsumer().AckWait/3)()
+	clean, bad := make([]item, 0, len(chunk)), []item(nil)
+	for i := range chunk {
+		if chunk[i].Deliveries > 1 {
+			s.metrics.redelivered.Inc()
+		}
+		if verdicts[i].reason == "" {
+			clean = append(clean, item{&chunk[i], &verdicts[i]})
+		} else {
+			bad = append(bad, item{&chunk[i], &verdicts[i]})
+		}
+	}
+	s.quarantine(ctx, bad)
+	tooLarge := s.storeClean(ctx, clean)
+	for _, it := range tooLarge {
+		*it.verdict = refuse(it.verdict.tenant, schemas.ReasonTooLarge,
+			"masked it has %d bytes, more than the broker takes", len(it.verdict.clean))
+	}
+	s.quarantine(ctx, tooLarge)
+}
+
+// eventsPerWorker is from which number on another goroutine is worth its start:
+// some 100 µs of work.
+const eventsPerWorker = 32
+
+// judgeAll judges the deliveries on all processors and keeps their order.
+func judgeAll(engine *redact.Engine, chunk []broker.Delivery) []verdict {
+	verdicts := make([]verdict, len(chunk))
+	workers := max(1, min(runtime.GOMAXPROCS(0), len(chunk)/eventsPerWorker))
+	var group sync.WaitGroup
+	for w := range workers {
+		from, to := len(chunk)*w/workers, len(chunk)*(w+1)/workers
+		part := func() { judgePart(engine, chunk[from:to], verdicts[from:to]) }
+		if w == workers-1 {
+			part()
+		} else {
+			group.Go(part)
+		}
+	}
+	group.Wait()
+	return verdicts
+}
+
+// stampBytes is about what the fields that an event lacks take.
+const stampBytes = 128
+
+func judgePart(engine *redact.Engine, part []broker.Delivery, verdicts []verdict) {
+	size := 0
+	for i := range part {
+		size += len(part[i].Data()) + stampBytes
+	}
+	arena := make([]byte, 0, size)
+	for i := range part {
+		verdicts[i], arena = judge(engine, arena, arrivalOf(&part[i]))
+	}
+}
+
+// keepInWork tells the broker every so often that the chunk is being worked on,
+// so that it is not given to another while its stream is full or away. What is
+// acknowledged by then is not asked for again.
+func keepInWork(chunk []broker.Delivery, every time.Duration) (stop func()) {
+	done := make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				for i := range chunk {
+					_ = chunk[i].InProgress() // acknowledged, or the broker is away: either way it is redelivered if need be
+				}
+			}
+		}
+	})
+	return func() {
+		close(done)
+		group.Wait()
+	}
+}
+
+// The delays while EVENTS_CLEAN takes nothing: short at first, since a trim makes
+// room at once, and never so long that a consumer that has caught up waits.
+const (
+	blockedFirst = 50 * time.Millisecond
+	blockedLast  = 2 * time.Second
+	// patience is how long one attempt to publish may try; longer than it takes
+	// a broker to restart or to elect a leader.
+	patience = 15 * time.Second
+)
+
+// storeClean publishes the items and acknowledges them as they are stored. It
+// tries until all are, but for those that are too large, which it returns, and
+// for what is left when the service stops, which it hands back.
+//
+// A full stream refuses a batch as a whole though it may have room for some of
+// it, so each refusal halves what is tried at once.
+func (s *stage) storeClean(ctx context.Context, items []item) (tooLarge []item) {
+	size, delay := len(items), blockedFirst
+	for len(items) > 0 {
+		n := min(size, len(items))
+		var left []item
+		var stored []broker.Delivery
+		var cause error
+		for i, r := range s.publishClean(ctx, items[:n]) {
+			switch {
+			case r.Err == nil:
+				s.metrics.stored(items[i].verdict, r.Duplicate)
+				stored = append(stored, *items[i].delivery)
+			case errors.Is(r.Err, broker.ErrTooLarge):
+				tooLarge = append(tooLarge, items[i])
+			default:
+				left, cause = append(left, items[i]), r.Err
+			}
+		}
+		s.ack(stored)
+		progress := len(left) < n
+		items = append(left, items[n:]...)
+		if cause == nil {
+			s.unblocked()
+			size, delay = 2*n, blockedFirst
+			continue
+		}
+		if progress {
+			delay = blockedFirst
+		}
+		size = max(1, n/2)
+		if !s.blocked(ctx, cause, delay) {
+			s.handBack(items)
+			return tooLarge
+		}
+		delay = min(2*delay, blockedLast)
+	}
+	return tooLarge
+}
+
+func (s *stage) publishClean(ctx context.Context, items []item) []broker.Result {
+	msgs := make([]*nats.Msg, len(items))
+	for i, it := range items {
+		msgs[i] = cleanMsg(arrivalOf(it.delivery), it.verdict)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	start := time.Now()
+	results := s.broker.Publish(ctx, msgs)
+	s.metrics.publish.Observe(time.Since(start).Seconds())
+	return results
+}
+
+// blocked waits before the next attempt, and reports false when the service is
+// to stop. It logs once for each time that EVENTS_CLEAN takes nothing.
+func (s *stage) blocked(ctx context.Context, cause error, delay time.Duration) bool {
+	if s.blockedSince.IsZero() {
+		s.blockedSince = time.Now()
+		advice := "look after the broker"
+		if errors.Is(cause, broker.ErrFull) {
+			advice = "look after the sink and the notifier, which have to read what is there, or raise the stream's max_bytes"
+		}
+		s.log.Warn("clean events cannot be stored; waiting", "stream", schemas.StreamClean, "error", cause, "advice", advice)
+	}
+	if errors.Is(cause, broker.ErrFull) {
+		s.makeRoom()
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	start := time.Now()
+	defer func() { s.metrics.blocked.Add(time.Since(start).Seconds()) }()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.stopping:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *stage) unblocked() {
+	if s.blockedSince.IsZero() {
+		return
+	}
+	s.log.Info("clean events are stored again", "stream", schemas.StreamClean, "blocked", time.Since(s.blockedSince).Round(time.Millisecond))
+	s.blockedSince = time.Time{}
+}
+
+// handBack returns what cannot be finished, so that it is redelivered at once.
+func (s *stage) handBack(items []item) {
+	failed := 0
+	for _, it := range items {
+		if it.delivery.Nak() != nil {
+			failed++
+		}
+	}
+	s.log.Info("handed back what could not be stored", "msgs", len(items), "failed", failed)
+}
+
+func (s *stage) ack(stored []broker.Delivery) {
+	broker.Ack(stored, s.log)
+	s.acknowledged(stored)
+}

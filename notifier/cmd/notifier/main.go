@@ -1,0 +1,112 @@
+// Command notifier turns clean events into alerts.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"sluice/internal/daemon"
+	"sluice/notifier"
+	"sluice/schemas"
+)
+
+func main() { os.Exit(daemon.Main("notifier", run)) }
+
+func run(ctx context.Context, args []string) error {
+	var cfg notifier.Config
+	switch {
+	case len(args) == 0:
+		if err := daemon.Load("NOTIFIER", &cfg); err != nil {
+			return err
+		}
+		return daemon.Service(ctx, "notifier", cfg.HTTPAddr, &cfg.Process, func(ctx context.Context, log *slog.Logger) error {
+			return notifier.Run(ctx, cfg, log)
+		})
+	case daemon.AskedForHelp(args):
+		return help().Print(os.Stdout, &cfg)
+	case args[0] == "-version" || args[0] == "--version":
+		fmt.Println(daemon.Version)
+		return nil
+	case (args[0] == "explain" || args[0] == "watch") && daemon.AskedForHelp(args[1:]):
+		return help().Print(os.Stdout, &cfg)
+	case args[0] == "explain":
+		return explain(args[1:], os.Stdin, os.Stdout)
+	case args[0] == "watch":
+		return watch(ctx, args[1:], os.Stdout)
+	}
+	return daemon.Usage("unknown command %q", args[0])
+}
+
+func help() daemon.Help {
+	return daemon.Help{
+		Name: "notifier",
+		Summary: "Turns clean events into alerts on the ALERTS stream: the first of a trouble at once,\n" +
+			"the following ones as a count.",
+		Commands: [][2]string{
+			{"notifier", "run the service"},
+			{"notifier explain [-tenant T] EVENT.json", "say which rule an event meets, in which group and as what alert; - is stdin"},
+			{"notifier watch [-tenant T] [-since 24h] [-json]", "print alerts, those of the last day and then each as it comes; -json prints them as they are"},
+			{"notifier -version", "print the version"},
+		},
+	}
+}
+
+// maxEventBytes is one more than the largest event, to tell a longer one.
+const maxEventBytes = schemas.MaxPayloadBytes + 1
+
+func explain(args []string, stdin io.Reader, stdout io.Writer) error {
+	flags := flag.NewFlagSet("explain", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	tenant := flags.String("tenant", schemas.DefaultTenant, "")
+	if err := flags.Parse(args); err != nil {
+		return daemon.Usage("explain: %w", err)
+	}
+	if flags.NArg() != 1 {
+		return daemon.Usage("explain: want one file with an event, or - for stdin")
+	}
+	if err := schemas.CheckTenant(*tenant); err != nil {
+		return daemon.Usage("explain: %w", err)
+	}
+	in := stdin
+	if name := flags.Arg(0); name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return fmt.Errorf("open event: %w", err)
+		}
+		defer file.Close()
+		in = file
+	}
+	data, err := io.ReadAll(io.LimitReader(in, maxEventBytes))
+	if err != nil {
+		return fmt.Errorf("read event: %w", err)
+	}
+	return notifier.Explain(stdout, *tenant, data)
+}
+
+func watch(ctx context.Context, args []string, stdout io.Writer) error {
+	options := notifier.WatchOptions{Tenant: "*", Since: 24 * time.Hour}
+	flags := flag.NewFlagSet("watch", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.Func("tenant", "", func(tenant string) error {
+		options.Tenant = tenant
+		return schemas.CheckTenant(tenant)
+	})
+	flags.DurationVar(&options.Since, "since", options.Since, "")
+	flags.BoolVar(&options.JSON, "json", false, "")
+	if err := flags.Parse(args); err != nil {
+		return daemon.Usage("watch: %w", err)
+	}
+	if flags.NArg() > 0 {
+		return daemon.Usage("watch: %q: takes no arguments but its flags", flags.Arg(0))
+	}
+	var cfg notifier.Config
+	if err := daemon.Load("NOTIFIER", &cfg); err != nil {
+		return err
+	}
+	return notifier.Watch(ctx, cfg.NATS, options, stdout, cfg.Logger(os.Stderr))
+}

@@ -1,0 +1,255 @@
+package notifier
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sluice/schemas"
+)
+
+// group is what is known of one trouble, as the store holds it. It changes by
+// fold, when an event comes, and by due, when time has passed; both only append
+// to pending what is to be published, so that whoever has stored a group can be
+// killed at any point: the next one publishes it under the same id.
+type group struct {
+	// Format is the version of this form.
+	Format int    `json:"format"`
+	Rule   string `json:"rule"`
+
+	Tenant      string           `json:"tenant"`
+	Action      string           `json:"action"`
+	App         string           `json:"app"`
+	Fingerprint string           `json:"fingerprint"`
+	Severity    schemas.Severity `json:"severity"`
+	// Title is that of the first event, Message and Event are those of the last.
+	Title   string          `json:"title"`
+	Message string          `json:"message"`
+	Event   json.RawMessage `json:"event,omitempty"`
+
+	// Opened is the event that opened the group: its sequence and the instant at
+	// which it was stored. It tells one run of the same trouble from the next.
+	Opened string `json:"opened"`
+	// Count is how many events were folded in since, Reported how many of them
+	// were told of.
+	Count     uint64    `json:"count"`
+	Reported  uint64    `json:"reported"`
+	FirstSeen time.Time `json:"first_seen"`
+	LastSeen  time.Time `json:"last_seen"`
+	// ActiveAt is when the last event was folded in, by the notifier's clock:
+	// the beginning of the quiet.
+	ActiveAt time.Time `json:"active_at"`
+	// WindowEnd is before when nothing more is told.
+	WindowEnd time.Time `json:"window_end"`
+
+	// Transitions counts what was ever told, Pending is what is yet to be
+	// published, in order.
+	Transitions uint64       `json:"transitions"`
+	Pending     []transition `json:"pending,omitempty"`
+	// Closed is the end: once nothing is pending the group is forgotten.
+	Closed bool `json:"closed,omitempty"`
+
+	// Stream is when EVENTS_CLEAN was created, in Unix nanoseconds, and Folded
+	// which of its events were counted. Of another stream it means nothing.
+	Stream int64     `json:"stream"`
+	Folded sequences `json:"folded"`
+	// Versions is what is known of the product; nil for rules without versions.
+	Versions *versions `json:"versions,omitempty"`
+
+	key string
+}
+
+// transition is one thing to be told: the alert as it stood when it came about,
+// so that a repetition under the same id says the same.
+type transition struct {
+	Alert       schemas.Alert `json:"alert"`
+	TraceParent string        `json:"traceparent,omitempty"`
+
+	// causedAt is when the event was stored that this is the first word of; zero
+	// for a transition that time brought about or that was read from the store.
+	causedAt time.Time
+}
+
+// among tells whether the transition is one of those.
+func (t *transition) among(others []transition) bool {
+	return slices.ContainsFunc(others, func(o transition) bool { return o.Alert.ID == t.Alert.ID })
+}
+
+// timing is how long things take.
+type timing struct {
+	// interval is the least time between two alerts of a group.
+	interval time.Duration
+	// resolveAfter is how long a trouble must be quiet to be over.
+	resolveAfter time.Duration
+}
+
+// forgetVersionsAfter is how long the versions of a product are known that
+// nobody speaks of any more.
+const forgetVersionsAfter = 90 * 24 * time.Hour
+
+// fold counts one event and reports whether it was not counted before.
+func (g *group) fold(o *observation, now time.Time, t timing) bool {
+	if g.Stream != o.stream {
+		g.Stream, g.Folded = o.stream, sequences{}
+	}
+	if !g.Folded.add(o.sequence) {
+		return false
+	}
+	g.ActiveAt = now.UTC()
+	switch {
+	case g.Opened == "" || g.Closed:
+		g.open(o, now, t)
+	case g.Versions != nil:
+		g.foldVersion(o, now, t)
+	default:
+		g.add(o)
+		g.due(now, t)
+	}
+	return true
+}
+
+// open begins to fire.
+func (g *group) open(o *observation, now time.Time, t timing) {
+	g.Format, g.Rule, g.key = groupFormat, o.rule.name, o.key
+	g.Tenant, g.Action, g.App = o.tenant, o.action, o.app
+	g.Fingerprint, g.Severity, g.Title = o.fingerprint.text, o.rule.severity, o.title
+	g.Opened = strconv.FormatUint(o.sequence, 10) + "@" + strconv.FormatInt(o.storedAt.UnixNano(), 10)
+	g.Count, g.FirstSeen, g.LastSeen = 0, o.seenAt, o.seenAt
+	g.add(o)
+	if g.Closed || !o.rule.versions {
+		g.Closed, g.Versions = false, nil
+	}
+	if o.rule.versions {
+		if g.Versions == nil {
+			g.Versions = &versions{}
+		}
+		g.Versions.learn(o.version)
+	}
+	g.tell(schemas.AlertFiring, now, t)
+	first := &g.Pending[len(g.Pending)-1]
+	first.TraceParent, first.causedAt = o.traceParent, o.storedAt
+}
+
+// foldVersion fires for a version that is news and counts one that is told of;
+// what is older than that is neither.
+func (g *group) foldVersion(o *observation, now time.Time, t timing) {
+	switch {
+	case g.Versions.isNews(o.version):
+		g.open(o, now, t)
+	case g.Fingerprint == o.fingerprint.text:
+		g.add(o)
+	}
+}
+
+func (g *group) add(o *observation) {
+	g.Count++
+	g.Message, g.Event = o.message, o.sample
+	if o.seenAt.Before(g.FirstSeen) {
+		g.FirstSeen = o.seenAt
+	}
+	if o.seenAt.After(g.LastSeen) {
+		g.LastSeen = o.seenAt
+	}
+}
+
+// due does what time has brought about and reports whether that changed the
+// group. While something is yet to be published nothing is added to it.
+func (g *group) due(now time.Time, t timing) bool {
+	at := g.dueAt(t)
+	if at.IsZero() || now.Before(at) {
+		return false
+	}
+	switch {
+	case g.Versions != nil:
+		g.Closed = true // in silence: an update that is known of is not over
+	case g.Count > g.Reported:
+		g.tell(schemas.AlertUpdate, now, t)
+	default:
+		g.Closed = true
+		g.tell(schemas.AlertResolved, now, t)
+	}
+	return true
+}
+
+// dueAt is when due has something to do next; zero is never as things stand.
+func (g *group) dueAt(t timing) time.Time {
+	switch {
+	case g.Opened == "" || g.Closed || len(g.Pending) > 0:
+		return time.Time{}
+	case g.Versions != nil:
+		return g.ActiveAt.Add(forgetVersionsAfter)
+	case g.Count > g.Reported:
+		return g.WindowEnd
+	}
+	return g.ActiveAt.Add(t.resolveAfter)
+}
+
+// tell appends a transition and begins a new interval.
+func (g *group) tell(kind string, now time.Time, t timing) {
+	g.Transitions++
+	g.Reported, g.WindowEnd = g.Count, now.UTC().Add(t.interval)
+	name := g.key + " " + g.Opened + " " + strconv.FormatUint(g.Transitions, 10)
+	for i := range g.Pending {
+		g.Pending[i].Alert = shrink(g.Pending[i].Alert) // one sample is enough
+	}
+	if len(g.Pending) == maxPending {
+		g.Pending = slices.Delete(g.Pending, 0, 1)
+	}
+	g.Pending = append(g.Pending, transition{
+		Alert: g.alert(uuid.NewSHA1(alertNamespace, []byte(name)), kind, now.UTC().Truncate(time.Microsecond)),
+	})
+}
+
+// maxPending bounds what waits to be published. Only a product of which that many
+// versions come at once gets there; the latest of them are told.
+const maxPending = 16
+
+// alertNamespace is the UUIDv5 of "sluice/alerts" in the URL namespace.
+var alertNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("sluice/alerts"))
+
+// groupFormat is the version of a group's form in the store.
+const groupFormat = 1
+
+// shrink leaves out what is large and reports whether there was anything.
+func (g *group) shrink() bool {
+	changed := g.Event != nil || len(g.Message) > shrunkMessageBytes
+	g.Event, g.Message = nil, cutBytes(g.Message, shrunkMessageBytes)
+	for i := range g.Pending {
+		a := &g.Pending[i].Alert
+		changed = changed || a.Data.Event != nil || len(a.Data.Message) > shrunkMessageBytes
+		*a = shrink(*a)
+	}
+	return changed
+}
+
+// encode writes the group as the store holds it.
+func (g *group) encode() ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false) // the sample stays as it came
+	if err := enc.Encode(g); err != nil {
+		return nil, fmt.Errorf("encode group: %w", err)
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+var errGroupFormat = errors.New("written in another format")
+
+// decodeGroup reads what encode wrote.
+func decodeGroup(key string, data []byte) (*group, error) {
+	g := &group{key: key}
+	if err := json.Unmarshal(data, g); err != nil {
+		// Its own words may quote the value.
+		return nil, errGroupFormat
+	}
+	if g.Format != groupFormat || g.Opened == "" {
+		return nil, errGroupFormat
+	}
+	return g, nil
+}

@@ -1,0 +1,53 @@
+// Command standalone runs all of Sluice in one process.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"sluice/internal/daemon"
+	"sluice/standalone"
+)
+
+func main() { os.Exit(daemon.Main("standalone", run)) }
+
+func run(ctx context.Context, args []string) error {
+	help := daemon.Help{
+		Name: "standalone",
+		Summary: "Runs all of Sluice in one process: broker, redactor, sink, notifier and ClickHouse.\n" +
+			"With NATS_URL or CLICKHOUSE_URL set it uses that server instead of its own.\n" +
+			"Ctrl-C or SIGTERM stops it without loss; start it again and it goes on.",
+		Commands: [][2]string{
+			{"standalone", "run until stopped"},
+			{"standalone -demo", "feed it a lively sample first, and show what becomes of it"},
+			{"standalone -version", "print the version"},
+		},
+	}
+	if daemon.AskedForHelp(args) {
+		var cfg standalone.Config
+		return help.Print(os.Stdout, &cfg, &cfg.Redactor, &cfg.Sink, &cfg.Notifier)
+	}
+	flags := flag.NewFlagSet("standalone", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	demo := flags.Bool("demo", false, "")
+	version := flags.Bool("version", false, "")
+	if err := flags.Parse(args); err != nil {
+		return daemon.Usage("%w", err)
+	}
+	if flags.NArg() > 0 {
+		return daemon.Usage("%q: standalone takes no arguments but its flags", flags.Arg(0))
+	}
+	if *version {
+		_, err := fmt.Println(daemon.Version)
+		return err
+	}
+	cfg, err := standalone.Load()
+	if err != nil {
+		return err
+	}
+	cfg.Demo = *demo
+	return standalone.Run(ctx, cfg, cfg.Logger(os.Stderr))
+}

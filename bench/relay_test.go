@@ -136,7 +136,7 @@ func relay(ctx context.Context, to broker.NATS) error {
 	if err != nil {
 		return err
 	}
-	feed, err := broker.Subscribe(ctx, consumer, broker.Buffer{Msgs: broker.MaxBatchMsgs, Bytes: 4 * schemas.MaxPayloadBytes}, log)
+	feed, err := conn.Subscribe(ctx, consumer, broker.Buffer{Msgs: broker.MaxBatchMsgs, Bytes: 4 * schemas.MaxPayloadBytes})
 	if err != nil {
 		return err
 	}

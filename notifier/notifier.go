@@ -76,7 +76,7 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Co
 	if err := d.load(ctx, changes); err != nil {
 		return fmt.Errorf("load open alerts: %w", err)
 	}
-	feed, err := broker.Subscribe(ctx, consumer, feedBuffer, log)
+	feed, err := conn.Subscribe(ctx, consumer, feedBuffer)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (b *testBroker) runParts() (stop func()) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	feed, err := broker.Subscribe(ctx, consumer, broker.Buffer{Msgs: broker.MaxBatchMsgs, Bytes: bufferBytes}, b.logs.logger())
+	feed, err := b.conn.Subscribe(ctx, consumer, broker.Buffer{Msgs: broker.MaxBatchMsgs, Bytes: bufferBytes})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestForgetAroundOne(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	feed, err := broker.Subscribe(ctx, consumer, broker.Buffer{Msgs: 10}, b.logs.logger())
+	feed, err := b.conn.Subscribe(ctx, consumer, broker.Buffer{Msgs: 10})
 	if err != nil {
 		t.Fatal(err)
 	}

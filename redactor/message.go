@@ -45,9 +45,14 @@ func isTraceParent(s string) bool {
 	return true
 }
 
-// headerRawStatus is on a quarantined event in place of a header Status, by which
-// clients take a message without content for the broker's own word.
-const headerRawStatus = "Sluice-Raw-Status"
+const (
+	// headerStatus, on a message without content, marks the broker's own word to a
+	// client: nothing there, time is up, the consumer is gone.
+	headerStatus = "Status"
+	// headerRawStatus is on a quarantined event in its place, so that who reads
+	// the quarantine is not misled.
+	headerRawStatus = "Sluice-Raw-Status"
+)
 
 // quarantineMsg is the message for an event that is refused: as it came, headers
 // included, with the reason. Its id is that of the raw message, so that a

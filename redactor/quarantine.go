@@ -57,12 +57,12 @@ func (s *stage) quarantine(ctx context.Context, items []item) {
 	}
 }
 
-// later hands an event back for the time being; while the service stops, at
-// once.
+// later hands an event back for the time being; while the service stops, with
+// the rest.
 func (s *stage) later(it item) {
 	select {
 	case <-s.stopping:
-		_ = it.delivery.Nak() // not heard, it comes again by itself
+		s.unfinished = append(s.unfinished, *it.delivery)
 	default:
 		_ = it.delivery.NakWithDelay(quarantineRetry)
 	}

@@ -66,13 +66,15 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	trimmer, sweeper := newTrimmer(conn, metrics, log), newSweeper(conn, engine, metrics, log)
+	trimmer := newTrimmer(conn, metrics, log)
 	tending, stopTending := context.WithCancel(ctx)
+	// What the last batches leave is forgotten too.
+	forgetting, stopForgetting := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
 	background.Go(func() { trimmer.run(tending) })
-	background.Go(func() { sweeper.run(tending) })
-	background.Go(func() { forgetter.run(tending) })
+	background.Go(func() { forgetter.run(forgetting) })
 	defer background.Wait()
+	defer stopForgetting()
 	defer stopTending()
 
 	work, cancel := lingering(ctx, cfg.DrainTimeout)
@@ -83,7 +85,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}
 	log.Info("redacting", "stream", schemas.StreamRaw)
 	for {
-		feed, err := broker.Subscribe(ctx, consumer, broker.Buffer{Msgs: broker.MaxBatchMsgs, Bytes: bufferBytes}, log)
+		feed, err := conn.Subscribe(ctx, consumer, broker.Buffer{Msgs: broker.MaxBatchMsgs, Bytes: bufferBytes})
 		if err != nil {
 			return err
 		}
@@ -92,10 +94,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
-		// A publisher can send what looks like the broker's word that all is over;
-		// and the consumer may be gone indeed, by an operator's hand.
+		// The consumer is gone, by an operator's hand: what it had acknowledged is
+		// forgotten already or comes again, which is harmless.
 		log.Warn("fetching ended; beginning again", "stream", schemas.StreamRaw, "error", err)
-		sweeper.now()
 		if consumer, err = again(ctx, conn); err != nil {
 			if ctx.Err() != nil {
 				return nil

@@ -219,8 +219,9 @@ func TestDrainWhileFull(t *testing.T) {
 	stop := b.run()
 	eventually(t, "the log says that it waits", func() bool { return strings.Contains(b.logs.String(), "clean events cannot be stored") })
 	stop()
-	if b.count(schemas.StreamRaw)+b.count(schemas.StreamClean) != 50 {
-		t.Errorf("%d raw, %d clean", b.count(schemas.StreamRaw), b.count(schemas.StreamClean))
+	// Those stored may wait behind others for their raw event to be forgotten.
+	if raw, clean := b.count(schemas.StreamRaw), b.count(schemas.StreamClean); raw > 50 || raw+clean < 50 {
+		t.Errorf("%d raw, %d clean", raw, clean)
 	}
 	stream, err := b.conn.JS.Stream(t.Context(), schemas.StreamClean)
 	if err != nil {
@@ -298,7 +299,7 @@ func TestKilledBeforeAcknowledging(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	feed, err := broker.Subscribe(t.Context(), consumer, broker.Buffer{Msgs: 100}, b.logs.logger())
+	feed, err := dying.Subscribe(t.Context(), consumer, broker.Buffer{Msgs: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +388,7 @@ func TestTrim(t *testing.T) {
 	// Four times what fits: it goes on only because what is acknowledged goes.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	feed, err := broker.Subscribe(ctx, sink, broker.Buffer{Msgs: 100}, b.logs.logger())
+	feed, err := b.conn.Subscribe(ctx, sink, broker.Buffer{Msgs: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

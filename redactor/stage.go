@@ -37,6 +37,8 @@ type stage struct {
 	blockedSince time.Time
 	// complainedAt is when the log last said that the quarantine takes none.
 	complainedAt time.Time
+	// unfinished is what cannot be finished before the service stops.
+	unfinished []broker.Delivery
 }
 
 // item is an event in work.
@@ -47,6 +49,7 @@ type item struct {
 
 // loop works until the feed ends. ctx ends when the time to finish is over.
 func (s *stage) loop(ctx context.Context, feed *broker.Feed) error {
+	defer s.handBack()
 	var batch []broker.Delivery
 	for {
 		batch = feed.Batch(batch, broker.MaxBatchMsgs)
@@ -207,7 +210,9 @@ func (s *stage) storeClean(ctx context.Context, items []item) (tooLarge []item) 
 		}
 		size = max(1, n/2)
 		if !s.blocked(ctx, cause, delay) {
-			s.handBack(items)
+			for _, it := range items {
+				s.unfinished = append(s.unfinished, *it.delivery)
+			}
 			return tooLarge
 		}
 		delay = min(2*delay, blockedLast)
@@ -264,15 +269,20 @@ func (s *stage) unblocked() {
 	s.blockedSince = time.Time{}
 }
 
-// handBack returns what cannot be finished, so that it is redelivered at once.
-func (s *stage) handBack(items []item) {
+// handBack returns what could not be finished, so that it is redelivered at once.
+// Before the feed has ended it would be redelivered to this very redactor.
+func (s *stage) handBack() {
+	if len(s.unfinished) == 0 {
+		return
+	}
 	failed := 0
-	for _, it := range items {
-		if it.delivery.Nak() != nil {
+	for i := range s.unfinished {
+		if s.unfinished[i].Nak() != nil {
 			failed++
 		}
 	}
-	s.log.Info("handed back what could not be stored", "msgs", len(items), "failed", failed)
+	s.log.Info("handed back what could not be stored", "msgs", len(s.unfinished), "failed", failed)
+	s.unfinished = nil
 }
 
 func (s *stage) ack(stored []broker.Delivery) {

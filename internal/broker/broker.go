@@ -121,7 +121,6 @@ func options(cfg NATS, name string, log *slog.Logger) ([]nats.Option, error) {
 		// A publish that is buffered while the broker is away has no
 		// acknowledgement to wait for: fail it, and let the stage repeat it.
 		nats.ReconnectBufSize(-1),
-		nats.DrainTimeout(drainWait),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("broker connection lost", "error", err)

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -250,7 +251,7 @@ func TestFeedDeliversAndHandsBack(t *testing.T) {
 	// the second one at once, well before the acknowledgement wait of 30 s.
 	for _, stopAfter := range []int{700, n} {
 		ctx, cancel := context.WithCancel(t.Context())
-		feed, err := broker.Subscribe(ctx, consumer, broker.Buffer{Msgs: 500}, log)
+		feed, err := conn.Subscribe(ctx, consumer, broker.Buffer{Msgs: 500})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +296,7 @@ func TestFeedEndsWhileBrokerIsAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	feed, err := broker.Subscribe(ctx, consumer, broker.Buffer{Msgs: 10}, slog.New(slog.DiscardHandler))
+	feed, err := conn.Subscribe(ctx, consumer, broker.Buffer{Msgs: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,5 +315,162 @@ func TestConnectErrorNamesTheSettingAndNoSecret(t *testing.T) {
 	_, err := broker.Connect(t.Context(), broker.NATS{URL: "nats://user:hunter2@127.0.0.1:1", ConnectWait: 10 * time.Millisecond}, "test", slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "NATS_URL") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A reader that pauses costs no more memory than the buffer allows, and loses
+// nothing.
+func TestFeedIsBoundedByBytes(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, startServer(t, t.TempDir(), -1))
+	if err := conn.EnsureStreams(t.Context(), schemas.RawStream()); err != nil {
+		t.Fatal(err)
+	}
+	consumer, err := conn.EnsureConsumer(t.Context(), schemas.RedactorConsumer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n, size = 60, 1 << 20
+	for i := range n {
+		if r := conn.Publish(t.Context(), []*nats.Msg{message("events.raw.acme.login", strconv.Itoa(i), make([]byte, size))})[0]; r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	var logged bytes.Buffer
+	logging, err := broker.New(conn.NC, slog.New(slog.NewTextHandler(&logged, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	const bound = 8 << 20
+	feed, err := logging.Subscribe(ctx, consumer, broker.Buffer{Msgs: 256, Bytes: bound})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the buffer is full", func() bool { return len(feed.C())*size >= bound })
+	for range 50 { // while it pauses for some fetches
+		info, err := consumer.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.NumAckPending*size > 2*bound+size {
+			t.Fatalf("%d MiB are fetched, want at most %d", info.NumAckPending, (2*bound+size)>>20)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	seen := map[uint64]bool{}
+	for len(seen) < n {
+		d := <-feed.C()
+		if d.Deliveries != 1 {
+			t.Fatalf("message %d was delivered %d times", d.Sequence, d.Deliveries)
+		}
+		seen[d.Sequence] = true
+		broker.Ack([]broker.Delivery{d}, slog.New(slog.DiscardHandler))
+	}
+	cancel()
+	for range feed.C() { // drained, so that the feed can end
+	}
+	if logged.Len() > 0 {
+		t.Errorf("it complains: %s", &logged)
+	}
+}
+
+// What a publisher sends is a message, even if it looks like the broker's word,
+// and takes nothing else with it.
+func TestFeedTakesNoPublisherForTheBroker(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, startServer(t, t.TempDir(), -1))
+	if err := conn.EnsureStreams(t.Context(), schemas.RawStream()); err != nil {
+		t.Fatal(err)
+	}
+	consumer, err := conn.EnsureConsumer(t.Context(), schemas.RedactorConsumer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed, err := conn.Subscribe(t.Context(), consumer, broker.Buffer{Msgs: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	statuses := []string{"100", "400", "404", "408", "409", "503", "999"}
+	for i, status := range statuses {
+		m := message("events.raw.acme.login", "poison"+strconv.Itoa(i), nil)
+		m.Header.Set("Status", status)
+		m.Header.Set("Description", "Consumer Deleted")
+		for _, r := range conn.Publish(t.Context(), append([]*nats.Msg{m}, messages(20, status+"-")...)) {
+			if r.Err != nil {
+				t.Fatal(r.Err)
+			}
+		}
+	}
+	for i := range 21 * len(statuses) {
+		select {
+		case d := <-feed.C():
+			if d.Deliveries != 1 || i%21 == 0 && d.Headers().Get("Status") != statuses[i/21] {
+				t.Fatalf("message %d: delivered %d times with headers %v", i, d.Deliveries, d.Headers())
+			}
+			broker.Ack([]broker.Delivery{d}, slog.New(slog.DiscardHandler))
+		case <-time.After(20 * time.Second):
+			t.Fatalf("message %d does not come", i)
+		}
+	}
+}
+
+// A consumer that is deleted ends the feed, with the reason.
+func TestFeedEndsWithItsConsumer(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, startServer(t, t.TempDir(), -1))
+	if err := conn.EnsureStreams(t.Context(), schemas.RawStream()); err != nil {
+		t.Fatal(err)
+	}
+	consumer, err := conn.EnsureConsumer(t.Context(), schemas.RedactorConsumer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed, err := conn.Subscribe(t.Context(), consumer, broker.Buffer{Msgs: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.JS.DeleteConsumer(t.Context(), schemas.StreamRaw, schemas.ConsumerRedactor); err != nil {
+		t.Fatal(err)
+	}
+	for range feed.C() { // nothing comes but the end
+	}
+	if !errors.Is(feed.Err(), jetstream.ErrConsumerDeleted) {
+		t.Errorf("got %v", feed.Err())
+	}
+}
+
+// A reader that pauses for longer than a request lives gets everything all the
+// same, and at once.
+func TestFeedOutlivesAPause(t *testing.T) {
+	t.Parallel()
+	conn := connect(t, startServer(t, t.TempDir(), -1))
+	if err := conn.EnsureStreams(t.Context(), schemas.RawStream()); err != nil {
+		t.Fatal(err)
+	}
+	consumer, err := conn.EnsureConsumer(t.Context(), schemas.RedactorConsumer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed, err := conn.Subscribe(t.Context(), consumer, broker.Buffer{Msgs: 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 1000
+	for round := range 2 {
+		conn.Publish(t.Context(), messages(n, fmt.Sprintf("r%d-", round)))
+		time.Sleep(8 * time.Second)
+		for i := range n {
+			select {
+			case d := <-feed.C():
+				if d.Deliveries != 1 {
+					t.Fatalf("message %d was delivered %d times", d.Sequence, d.Deliveries)
+				}
+				broker.Ack([]broker.Delivery{d}, slog.New(slog.DiscardHandler))
+			case <-time.After(10 * time.Second):
+				t.Fatalf("round %d: message %d does not come", round, i)
+			}
+		}
 	}
 }

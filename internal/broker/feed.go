@@ -2,70 +2,83 @@ package broker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-)
 
-// Delivery is one message with where it stands in its stream.
-type Delivery struct {
-	jetstream.Msg
-	Stream string
-	// Sequence is the message's number in the stream.
-	Sequence uint64
-	// Deliveries counts from 1; more than 1 means that it was in work before.
-	Deliveries uint64
-	// StoredAt is when the stream stored the message, the same at each delivery.
-	StoredAt time.Time
-}
+	"sluice/schemas"
+)
 
 // Buffer bounds what a Feed holds in memory.
 type Buffer struct {
-	// Msgs is how many messages are fetched ahead; as many again may wait for
+	// Msgs is how many messages are fetched at a time; as many again may wait for
 	// the reader.
 	Msgs int
-	// Bytes is how large those fetched ahead may be together, at least
-	// schemas.MaxPayloadBytes; 0 is no bound but Msgs.
+	// Bytes is how large those that wait may be before no more are fetched. A
+	// fetch takes as much again at most, so twice this is the bound; 0 is no
+	// bound but Msgs.
 	Bytes int
 }
 
 // Feed delivers a consumer's messages as they come. One goroutine fetches, one
 // reads.
 type Feed struct {
+	js               jetstream.JetStream
+	stream, consumer string
+	sub              *nats.Subscription
+	inbox            string // a request's answers come to inbox.<its number>
+	requests         uint64
+	arrivals         chan *nats.Msg
+	log              *slog.Logger
+
 	messages chan Delivery
+	buffer   Buffer
 	err      error // set before messages is closed
+
+	// sizes are those of the messages sent last, as many as messages can hold:
+	// the newest len(messages) of them wait to be read. newest is where the next
+	// one goes.
+	sizes  []int
+	newest int
 }
 
 // Subscribe starts to fetch. When ctx ends the feed stops fetching, delivers what
-// already waits for the reader, hands what else was fetched back to the broker,
-// so that it is redelivered at once and not after the acknowledgement wait, and
-// ends.
-func Subscribe(ctx context.Context, consumer jetstream.Consumer, buffer Buffer, log *slog.Logger) (*Feed, error) {
-	opts := []jetstream.PullMessagesOpt{
-		jetstream.PullMaxMessages(buffer.Msgs),
-		jetstream.PullHeartbeat(heartbeat),
+// it has, and ends.
+//
+// It asks the broker by itself, since the library's subscriptions take a message
+// without content and with a header Status for the broker's own word: any
+// publisher could end them. And it keeps one inbox over all requests, so that
+// nothing that is on its way is lost between two.
+func (c *Conn) Subscribe(ctx context.Context, consumer jetstream.Consumer, buffer Buffer) (*Feed, error) {
+	if buffer.Msgs < 1 {
+		return nil, errors.New("fetch: a buffer needs room for one message at least")
 	}
-	if buffer.Bytes > 0 {
-		opts[0] = jetstream.PullMaxMessagesWithBytesLimit(buffer.Msgs, buffer.Bytes)
-	}
-	iterator, err := consumer.Messages(opts...)
+	info := consumer.CachedInfo()
+	// Twice what is asked for, should a request be made while the broker still
+	// answers one that seemed lost, and some words of its own.
+	arrivals := make(chan *nats.Msg, 2*buffer.Msgs+64)
+	inbox := c.NC.NewInbox()
+	sub, err := c.NC.ChanSubscribe(inbox+".*", arrivals)
 	if err != nil {
-		return nil, fmt.Errorf("fetch from consumer %s: %w", consumer.CachedInfo().Name, err)
+		return nil, fmt.Errorf("fetch from consumer %s: %w", info.Name, err)
 	}
-	f := &Feed{messages: make(chan Delivery, buffer.Msgs)}
-	go f.fetch(ctx, iterator, log)
+	f := &Feed{
+		js: c.JS, stream: info.Stream, consumer: info.Name, sub: sub, inbox: inbox, arrivals: arrivals, log: c.log,
+		messages: make(chan Delivery, buffer.Msgs), buffer: buffer, sizes: make([]int, buffer.Msgs),
+	}
+	go f.run(ctx)
 	return f, nil
 }
 
-// drainWait is how long a feed that ends waits for messages on their way.
-const drainWait = 2 * time.Second
-
-// heartbeat is how soon a silent broker is noticed; twice this and the fetch is
-// made again.
-const heartbeat = 5 * time.Second
+// nextPrefix is where a consumer's messages are asked for.
+const nextPrefix = "$JS.API.CONSUMER.MSG.NEXT."
 
 // C delivers the messages and is closed when the feed ends.
 func (f *Feed) C() <-chan Delivery { return f.messages }
@@ -97,57 +110,199 @@ func (f *Feed) Batch(batch []Delivery, maxMsgs int) []Delivery {
 	return batch
 }
 
-func (f *Feed) fetch(ctx context.Context, iterator jetstream.MessagesContext, log *slog.Logger) {
+const (
+	// fetchWait is how long a fetch waits for messages before it is made again. A
+	// request that the broker has lost goes unnoticed that long.
+	fetchWait = 5 * time.Second
+	// brokerSilent is how much longer than that the broker may be silent.
+	brokerSilent = time.Second
+	// fetchAgain is how long to wait after a fetch that failed.
+	fetchAgain = 200 * time.Millisecond
+	// roomEvery is how often to look whether the reader has made room; a channel
+	// does not tell when it is read.
+	roomEvery = 2 * time.Millisecond
+	// handBackAfter is how long a reader that was told to end may leave its
+	// messages waiting before they go back to the broker.
+	handBackAfter = 2 * time.Second
+)
+
+func (f *Feed) run(ctx context.Context) {
 	defer close(f.messages)
-	last, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	defer context.AfterFunc(ctx, func() {
-		iterator.Drain()
-		time.AfterFunc(drainWait, stop) // draining waits far longer for a broker that is away
-	})()
-	for {
-		msg, err := iterator.Next(jetstream.NextContext(last))
+	defer f.drain(ctx)
+	failing := false
+	for ctx.Err() == nil {
+		for !f.hasRoom() {
+			if wait(ctx, roomEvery) != nil {
+				return
+			}
+		}
+		err := f.fetch(ctx)
+		if errors.Is(err, nats.ErrNoResponders) && f.isGone(ctx) {
+			err = jetstream.ErrConsumerDeleted
+		}
 		switch {
 		case err == nil:
-		case ctx.Err() != nil && (errors.Is(err, jetstream.ErrMsgIteratorClosed) || last.Err() != nil):
-			return
-		case errors.Is(err, jetstream.ErrNoHeartbeat):
-			log.Warn("broker is silent; fetching again", "error", err)
+			failing = false
 			continue
-		default:
+		case final(err):
 			f.err = fmt.Errorf("fetch: %w", err)
-			iterator.Stop()
 			return
+		case !failing:
+			failing = true
+			f.log.Warn("fetch; trying again", "error", err)
+		}
+		_ = wait(ctx, fetchAgain) // the loop sees the end of ctx
+	}
+}
+
+// drain tells the broker to send no more, and delivers what it had sent by then.
+// What it takes back when it finds nobody there is redelivered, at the latest
+// after the acknowledgement wait.
+func (f *Feed) drain(ctx context.Context) {
+	if f.sub.Drain() != nil || f.js.Conn().FlushTimeout(brokerSilent) != nil {
+		_ = f.sub.Unsubscribe() // the broker is away
+	}
+	for {
+		select {
+		case msg := <-f.arrivals:
+			if d, err := delivery(msg); err == nil { // else it is a word of the broker's own
+				f.deliver(ctx, d)
+			}
+		default:
+			return
+		}
+	}
+}
+
+// isGone tells a consumer that is no more from a broker that is not ready.
+func (f *Feed) isGone(ctx context.Context) bool {
+	_, err := f.js.Consumer(ctx, f.stream, f.consumer)
+	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
+}
+
+var errSilent = errors.New("the broker does not answer")
+
+// final tells whether no further request can succeed.
+func final(err error) bool {
+	return errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrBadRequest) ||
+		errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription)
+}
+
+// request asks for messages; its names are the broker's.
+type request struct {
+	Expires  time.Duration `json:"expires"`
+	Batch    int           `json:"batch"`
+	MaxBytes int           `json:"max_bytes,omitempty"`
+}
+
+// fetch makes one request and delivers what comes of it, each message as it
+// comes.
+func (f *Feed) fetch(ctx context.Context) error {
+	r := request{Expires: fetchWait, Batch: f.buffer.Msgs}
+	if f.buffer.Bytes > 0 {
+		// A request for less than a message's size never gets that message.
+		r.MaxBytes = max(f.buffer.Bytes, 2*schemas.MaxPayloadBytes)
+	}
+	body, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	f.requests++
+	answers := f.inbox + "." + strconv.FormatUint(f.requests, 10)
+	if err := f.js.Conn().PublishRequest(nextPrefix+f.stream+"."+f.consumer, answers, body); err != nil {
+		return err
+	}
+	silence := time.NewTimer(fetchWait + brokerSilent)
+	defer silence.Stop()
+	for left := r.Batch; left > 0; {
+		msg, err := f.arrival(ctx, silence.C)
+		if msg == nil {
+			return err
+		}
+		if !strings.HasPrefix(msg.Reply, ackPrefix) {
+			if ended, err := status(msg); ended && msg.Subject == answers {
+				return err
+			}
+			continue // or about a request that was given up
 		}
 		d, err := delivery(msg)
 		if err != nil {
-			f.err = err
-			iterator.Stop()
-			return
+			return err
 		}
-		select {
-		case f.messages <- d:
-		case <-ctx.Done():
-			handBack(d, log)
-		}
+		f.deliver(ctx, d)
+		left--
+	}
+	return nil
+}
+
+// arrival waits for the next message or word of the broker's. What has arrived
+// goes before silence: the reader may have kept this waiting for long.
+func (f *Feed) arrival(ctx context.Context, silence <-chan time.Time) (*nats.Msg, error) {
+	select {
+	case msg := <-f.arrivals:
+		return msg, nil
+	default:
+	}
+	select {
+	case msg := <-f.arrivals:
+		return msg, nil
+	case <-silence:
+		return nil, errSilent
+	case <-ctx.Done():
+		return nil, nil //nolint:nilnil // run takes what is on its way
 	}
 }
 
-func handBack(d Delivery, log *slog.Logger) {
-	if err := d.Nak(); err != nil {
-		log.Warn("hand back a message; it will be redelivered later", "stream", d.Stream, "seq", d.Sequence, "error", err)
+// status reads a word of the broker's own: whether it ends the request, and why
+// if that is not as expected.
+func status(msg *nats.Msg) (ended bool, err error) {
+	code, text := msg.Header.Get("Status"), msg.Header.Get("Description")
+	switch {
+	case code == "100": // still there
+		return false, nil
+	case code == "404", code == "408": // none, or time is up
+		return true, nil
+	case code == "400":
+		return true, jetstream.ErrBadRequest
+	case code == "503":
+		return true, nats.ErrNoResponders
+	case strings.EqualFold(text, "Consumer Deleted"):
+		return true, jetstream.ErrConsumerDeleted
+	case strings.EqualFold(text, "Message Size Exceeds MaxBytes"), strings.EqualFold(text, "Batch Completed"):
+		return true, nil
 	}
+	return true, fmt.Errorf("the broker ends the request with status %q: %q", code, text)
 }
 
-func delivery(msg jetstream.Msg) (Delivery, error) {
-	meta, err := msg.Metadata()
-	if err != nil {
-		return Delivery{}, fmt.Errorf("read the metadata of a message on %s: %w", msg.Subject(), err)
+// hasRoom tells whether what waits is small enough to fetch more.
+func (f *Feed) hasRoom() bool {
+	if f.buffer.Bytes == 0 {
+		return true
 	}
-	return Delivery{
-		Msg: msg, Stream: meta.Stream, Sequence: meta.Sequence.Stream,
-		Deliveries: meta.NumDelivered, StoredAt: meta.Timestamp,
-	}, nil
+	waiting, n := 0, len(f.messages)
+	for i := 1; i <= n; i++ {
+		waiting += f.sizes[(f.newest-i+len(f.sizes))%len(f.sizes)]
+	}
+	return waiting < f.buffer.Bytes
+}
+
+func (f *Feed) deliver(ctx context.Context, d Delivery) {
+	f.sizes[f.newest] = len(d.Data())
+	f.newest = (f.newest + 1) % len(f.sizes)
+	select {
+	case f.messages <- d:
+		return
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(handBackAfter)
+	defer timer.Stop()
+	select {
+	case f.messages <- d:
+	case <-timer.C:
+		if err := d.Nak(); err != nil {
+			f.log.Warn("hand back a message; it will be redelivered later", "stream", d.Stream, "seq", d.Sequence, "error", err)
+		}
+	}
 }
 
 // Ack acknowledges the deliveries. One that does not reach the broker is

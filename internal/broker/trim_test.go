@@ -43,7 +43,7 @@ func TestTrimKeepsWhatIsNotAcknowledged(t *testing.T) {
 	}
 	trim(0, everything) // the sink has acknowledged nothing
 
-	feed, err := broker.Subscribe(t.Context(), sink, broker.Buffer{Msgs: 200}, slog.New(slog.DiscardHandler))
+	feed, err := conn.Subscribe(t.Context(), sink, broker.Buffer{Msgs: 200})
 	if err != nil {
 		t.Fatal(err)
 	}

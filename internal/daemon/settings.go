@@ -82,6 +82,8 @@ type Help struct {
 	Name, Summary string
 	// Commands are subcommands and arguments, each with its meaning.
 	Commands [][2]string
+	// Without names settings that do not apply to this command.
+	Without []string
 }
 
 // AskedForHelp reports whether the arguments ask for help.
@@ -109,6 +111,9 @@ func (h Help) Print(w io.Writer, settings ...any) error {
 		commands = append(commands, c[:])
 	}
 	for _, s := range Settings(settings...) {
+		if slices.Contains(h.Without, s.Name) {
+			continue
+		}
 		def := s.Default
 		if def == "" {
 			def = "-"

@@ -1,0 +1,58 @@
+// Command sink stores clean events in ClickHouse.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"sluice/internal/daemon"
+	"sluice/sink"
+)
+
+func main() { os.Exit(daemon.Main("sink", run)) }
+
+var help = daemon.Help{
+	Name:    "sink",
+	Summary: "Stores the events of EVENTS_CLEAN in ClickHouse's table sluice.events, each exactly once.",
+	Commands: [][2]string{
+		{"sink", "run the service"},
+		{"sink migrate", "bring the table to this version's schema and end"},
+		{"sink -version", "print the version"},
+	},
+}
+
+func run(ctx context.Context, args []string) error {
+	var cfg sink.Config
+	switch {
+	case daemon.AskedForHelp(args):
+		return help.Print(os.Stdout, &cfg)
+	case len(args) == 1 && args[0] == "-version":
+		_, err := fmt.Println(daemon.Version)
+		return err
+	case len(args) > 1 || len(args) == 1 && args[0] != "migrate":
+		return daemon.Usage("unknown arguments %q", args)
+	}
+	if err := daemon.Load("SINK", &cfg); err != nil {
+		return err
+	}
+	if len(args) == 1 {
+		return migrate(ctx, cfg.ClickHouseURL)
+	}
+	return daemon.Service(ctx, "sink", cfg.HTTPAddr, &cfg.Process, func(ctx context.Context, log *slog.Logger) error {
+		return sink.Run(ctx, cfg, log)
+	})
+}
+
+func migrate(ctx context.Context, dsn string) error {
+	applied, err := sink.Migrate(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	for _, m := range applied {
+		fmt.Printf("applied %s\n", m)
+	}
+	fmt.Printf("sluice.events is up to date, %d migrations applied\n", len(applied))
+	return nil
+}

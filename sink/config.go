@@ -1,0 +1,128 @@
+package sink
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"sluice/internal/broker"
+	"sluice/internal/daemon"
+)
+
+// Config is what the service can be told.
+type Config struct {
+	broker.NATS
+	daemon.Process
+	HTTPAddr string `envconfig:"HTTP_ADDR" default:"127.0.0.1:8082" desc:"address of /livez, /readyz and /metrics; empty serves none"`
+
+	ClickHouseURL string `envconfig:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123" desc:"ClickHouse as a clickhouse-go DSN: http://, https:// or clickhouse://; a database in it is ignored"`
+
+	Retention         string `envconfig:"RETENTION" default:"365d" desc:"how long an event without an expiry of its own is kept: 90d, 2w, 12h or days=30;hours=2"`
+	RetentionByTenant string `envconfig:"RETENTION_BY_TENANT" desc:"the same for some tenants: acme=90d,lab=7d"`
+
+	// BatchRows is large enough that a part per batch keeps ClickHouse's merges
+	// cheap (its documentation asks for 10,000 and more).
+	BatchRows int `envconfig:"SINK_BATCH_ROWS" default:"10000" desc:"rows at which a batch is inserted, at most 50000"`
+	// BatchBytes bounds memory: two batches are in hand, and one is encoded.
+	BatchBytes int `envconfig:"SINK_BATCH_BYTES" default:"16777216" desc:"bytes of events at which a batch is inserted"`
+	// BatchAge is what an event waits for company.
+	BatchAge time.Duration `envconfig:"SINK_BATCH_AGE" default:"500ms" desc:"age of its first event at which a batch is inserted"`
+	// DrainTimeout is how long a stopping sink tries to store what it has.
+	DrainTimeout time.Duration `envconfig:"SINK_DRAIN_TIMEOUT" default:"15s" desc:"how long a stopping sink tries to store what it has in hand; what it cannot store is redelivered"`
+}
+
+// maxBatchRows is half of what the consumer lets all sinks together have in
+// work, so that the next batch fills while the last is being stored.
+const maxBatchRows = 50_000
+
+// Validate reports every setting that cannot work.
+func (c Config) Validate() error {
+	errs := []error{c.NATS.Validate()}
+	if _, err := dsnOptions(c.ClickHouseURL); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.retention(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.BatchRows < 1 || c.BatchRows > maxBatchRows {
+		errs = append(errs, fmt.Errorf("SINK_BATCH_ROWS: want 1 to %d", maxBatchRows))
+	}
+	if c.BatchBytes < 1 {
+		errs = append(errs, errors.New("SINK_BATCH_BYTES: want at least 1"))
+	}
+	if c.BatchAge < time.Millisecond || c.BatchAge > maxBatchAge {
+		errs = append(errs, fmt.Errorf("SINK_BATCH_AGE: want 1ms to %s", maxBatchAge))
+	}
+	if c.DrainTimeout <= 0 {
+		errs = append(errs, errors.New("SINK_DRAIN_TIMEOUT: want more than 0s"))
+	}
+	return errors.Join(errs...)
+}
+
+// maxBatchAge keeps a waiting message well inside the consumer's AckWait.
+const maxBatchAge = 10 * time.Second
+
+// fetchAhead is how many messages are fetched at a time: as many as the broker
+// sends in a few milliseconds.
+const fetchAhead = 1000
+
+// buffer bounds what waits before the batches by the size of one more batch.
+func (c Config) buffer() broker.Buffer {
+	return broker.Buffer{Msgs: min(fetchAhead, c.BatchRows), Bytes: c.BatchBytes}
+}
+
+func (c Config) retention() (retention, error) {
+	r, err := parseRetention(c.Retention, c.RetentionByTenant)
+	if err != nil {
+		return retention{}, err
+	}
+	return r, nil
+}
+
+// dsnOptions reads CLICKHOUSE_URL. Its errors do not repeat it, as it may hold a
+// password.
+func dsnOptions(dsn string) (*clickhouse.Options, error) {
+	bad := errors.New("CLICKHOUSE_URL: not an address such as http://127.0.0.1:8123 or clickhouse://user:password@host:9000")
+	u, err := url.Parse(dsn)
+	if err != nil || u.Host == "" {
+		return nil, bad
+	}
+	params := u.Query()
+	switch u.Scheme {
+	case "http", "clickhouse":
+	case "https":
+		if !params.Has("secure") {
+			params.Set("secure", "true")
+		}
+	default:
+		return nil, bad
+	}
+	u.RawQuery = params.Encode()
+	opts, err := clickhouse.ParseDSN(u.String())
+	if err != nil {
+		return nil, fmt.Errorf("CLICKHOUSE_URL: clickhouse-go does not accept its parameters (%s)", parameterNames(params))
+	}
+	// Every statement names the database, which does not exist before the first
+	// migration.
+	opts.Auth.Database = ""
+	if opts.Compression == nil && !params.Has("compress") {
+		opts.Compression = &clickhouse.Compression{Method: clickhouse.CompressionLZ4}
+	}
+	if !params.Has("dial_timeout") {
+		opts.DialTimeout = 5 * time.Second
+	}
+	opts.ClientInfo.Products = append(opts.ClientInfo.Products, struct{ Name, Version string }{"sluice-sink", daemon.Version})
+	return opts, nil
+}
+
+func parameterNames(params url.Values) string {
+	names := make([]string, 0, len(params))
+	for name := range params {
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}

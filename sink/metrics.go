@@ -1,0 +1,37 @@
+package sink
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are the service's counters, bound once.
+type metrics struct {
+	stored, duplicates, refused, retries prometheus.Counter
+	batchRows, batchBytes                prometheus.Histogram
+	insertSeconds, lookupSeconds         prometheus.Histogram
+	lag                                  prometheus.Gauge
+}
+
+func newMetrics(registry prometheus.Registerer) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "sink_" + name, Help: help})
+	}
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: "sink_" + name, Help: help, Buckets: buckets})
+	}
+	seconds := prometheus.ExponentialBuckets(0.002, 2, 14) // to 16 s
+	m := &metrics{
+		stored:        counter("rows_stored_total", "Rows stored."),
+		duplicates:    counter("duplicates_dropped_total", "Messages dropped because their event is a row already."),
+		refused:       counter("refused_total", "Messages quarantined because they cannot be stored."),
+		retries:       counter("retries_total", "Look-ups and inserts that failed and were tried again."),
+		batchRows:     histogram("batch_rows", "Messages in a batch.", prometheus.ExponentialBuckets(1, 4, 9)),
+		batchBytes:    histogram("batch_bytes", "Bytes of events in a batch.", prometheus.ExponentialBuckets(1024, 4, 9)),
+		insertSeconds: histogram("insert_seconds", "Duration of an insert.", seconds),
+		lookupSeconds: histogram("lookup_seconds", "Duration of looking a batch up.", seconds),
+		lag: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sink_lag_messages", Help: "Messages of EVENTS_CLEAN that are not acknowledged yet.",
+		}),
+	}
+	registry.MustRegister(m.stored, m.duplicates, m.refused, m.retries, m.batchRows, m.batchBytes,
+		m.insertSeconds, m.lookupSeconds, m.lag)
+	return m
+}

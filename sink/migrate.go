@@ -1,0 +1,119 @@
+package sink
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// versionTable is where goose keeps which migrations were applied.
+const versionTable = "sluice.schema_version"
+
+// ErrNewerSchema is returned when the table was migrated by a newer sink. An
+// older one must not write into it: install the newer one.
+var ErrNewerSchema = errors.New("the table was migrated by a newer sink")
+
+// Migrate brings the database to this binary's schema and returns the names of
+// the migrations it applied. Several may run at once: every statement tolerates
+// that another one was faster.
+func Migrate(ctx context.Context, dsn string) ([]string, error) {
+	files, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return migrate(ctx, dsn, files)
+}
+
+func migrate(ctx context.Context, dsn string, files fs.FS) ([]string, error) {
+	opts, err := dsnOptions(dsn)
+	if err != nil {
+		return nil, err
+	}
+	db := clickhouse.OpenDB(opts)
+	defer db.Close()
+	if err := checkVersion(ctx, db); err != nil {
+		if unreachable(err) {
+			err = fmt.Errorf("%w (start it, or set CLICKHOUSE_URL)", err)
+		}
+		return nil, fmt.Errorf("connect to ClickHouse at %s: %w", strings.Join(opts.Addr, ","), err)
+	}
+	if _, err := db.ExecContext(ctx, "CREATE DATABASE IF NOT EXISTS sluice"); err != nil {
+		return nil, fmt.Errorf("create database sluice: %w", faultOf(err))
+	}
+	provider, err := goose.NewProvider(goose.DialectClickHouse, db, files,
+		goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	have, err := provider.GetDBVersion(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the version of the schema: %w", faultOf(err))
+	}
+	sources := provider.ListSources()
+	if newest := sources[len(sources)-1].Version; have > newest {
+		return nil, fmt.Errorf("%w: it is at version %d, this one knows %d", ErrNewerSchema, have, newest)
+	}
+	results, err := provider.Up(ctx)
+	if err != nil {
+		return nil, migrationError(err)
+	}
+	applied := make([]string, len(results))
+	for i, r := range results {
+		applied[i] = path.Base(r.Source.Path)
+	}
+	return applied, nil
+}
+
+// migrationError names the migration that failed. ClickHouse's message is shown
+// here, since a migration holds nobody's data.
+func migrationError(err error) error {
+	which := "migrations"
+	var partial *goose.PartialError
+	if errors.As(err, &partial) && partial.Failed != nil {
+		which = "migration " + path.Base(partial.Failed.Source.Path)
+	}
+	if exception, ok := errors.AsType[*clickhouse.Exception](err); ok {
+		return fmt.Errorf("apply %s: %w: %.300s", which, faultOf(err), exception.Message)
+	}
+	return fmt.Errorf("apply %s: %w", which, faultOf(err))
+}
+
+// oldestMajor and oldestMinor are the first version of ClickHouse that the table
+// was tried on. It needs projections with block sizes of their own, which came
+// in the first half of 2026.
+const (
+	oldestMajor = 26
+	oldestMinor = 7
+)
+
+// checkVersion refuses a ClickHouse that does not know what the table needs.
+func checkVersion(ctx context.Context, db *sql.DB) error {
+	var version string
+	if err := db.QueryRowContext(ctx, "SELECT version()").Scan(&version); err != nil {
+		return faultOf(err)
+	}
+	if tooOld(version) {
+		return fmt.Errorf("it is version %.32s, want %d.%d or newer", version, oldestMajor, oldestMinor)
+	}
+	return nil
+}
+
+// tooOld lets a version pass that it cannot read.
+func tooOld(version string) bool {
+	var major, minor int
+	if n, err := fmt.Sscanf(version, "%d.%d", &major, &minor); n != 2 || err != nil {
+		return false
+	}
+	return major < oldestMajor || major == oldestMajor && minor < oldestMinor
+}

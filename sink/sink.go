@@ -1,0 +1,120 @@
+// Package sink stores clean events in ClickHouse: EVENTS_CLEAN in, rows of the
+// table sluice.events out.
+//
+// It owns that table, its migrations and its retention. It promises that every
+// event is a row exactly once, whatever is killed, redelivered or published
+// again, that a message is acknowledged only after its row is on disk, and that
+// its memory stays bounded while ClickHouse is away. What ClickHouse will not
+// take goes to the quarantine and never stops the rest.
+//
+// It refuses to look at what an event says: it does not redact, does not
+// validate beyond the contract, and never logs a value of an event.
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"sluice/internal/broker"
+	"sluice/schemas"
+)
+
+// name is what the service calls itself to the broker, in logs and in health.
+const name = "sink"
+
+// Run stores events until ctx ends, then stores what it has in hand and returns
+// nil. It waits for a ClickHouse that is away, at the start as well as later,
+// and migrates the table before the first row.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	err := run(ctx, cfg, log)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // told to stop before it had begun
+	}
+	return err
+}
+
+func run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	retention, err := cfg.retention()
+	if err != nil {
+		return err
+	}
+	stats := newMetrics(cfg.Telemetry.Registry)
+	conn, err := broker.Connect(ctx, cfg.NATS, name, log)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:contextcheck // the last acknowledgements go out after ctx has ended
+	if err := conn.EnsureStreams(ctx, schemas.CleanStream(), schemas.QuarantineStream()); err != nil {
+		return err
+	}
+	db, err := openClickHouse(ctx, cfg.ClickHouseURL, stats, log)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := migrateWhenReachable(ctx, cfg.ClickHouseURL, log); err != nil {
+		return err
+	}
+	consumer, err := conn.EnsureConsumer(ctx, schemas.SinkConsumer())
+	if err != nil {
+		return err
+	}
+	feed, err := conn.Subscribe(ctx, consumer, cfg.buffer())
+	if err != nil {
+		return err
+	}
+	go watchLag(ctx, consumer, stats)
+	cfg.Telemetry.Ready(name, func() error { return errors.Join(conn.Healthy(), db.healthy()) })
+	log.Info("storing", "clickhouse", db.address, "stream", schemas.StreamClean)
+
+	s := newSink(cfg, newMapper(retention), db, &quarantine{conn: conn, log: log}, stats, log)
+	if err := s.loop(ctx, feed.C()); err != nil {
+		return err
+	}
+	return feed.Err()
+}
+
+// lagEvery is how often the backlog is asked for: it is shown on a dashboard,
+// and the question costs the broker a round trip.
+const lagEvery = 5 * time.Second
+
+// watchLag keeps the metric of the backlog.
+func watchLag(ctx context.Context, consumer jetstream.Consumer, stats *metrics) {
+	tick := time.NewTicker(lagEvery)
+	defer tick.Stop()
+	for {
+		if info, err := consumer.Info(ctx); err == nil {
+			stats.lag.Set(float64(info.NumPending) + float64(info.NumAckPending))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// migrateWhenReachable migrates, again while ClickHouse cannot be reached.
+func migrateWhenReachable(ctx context.Context, dsn string, log *slog.Logger) error {
+	for delay := retryFirst; ; delay = min(2*delay, pingLast) {
+		applied, err := Migrate(ctx, dsn)
+		if err == nil {
+			for _, m := range applied {
+				log.Info("migrated the table", "migration", m)
+			}
+			return nil
+		}
+		if !unreachable(err) {
+			return err
+		}
+		log.Warn("migrate; trying again", "error", err)
+		if wait(ctx, delay) != nil {
+			return fmt.Errorf("migrate: %w", ctx.Err())
+		}
+	}
+}

@@ -19,9 +19,9 @@ import (
 	"time"
 )
 
-// oldestServer is the least release that is used: the first long-term one in
-// which the JSON type is no longer experimental and behaves as in the engine.
-var oldestServer = version{25, 8}
+// oldestServer is the least release that is used: the sink's table needs
+// projections with block sizes of their own.
+var oldestServer = version{26, 7}
 
 // version is ClickHouse's year and month of release.
 type version struct{ year, month int }

@@ -32,7 +32,7 @@ func TestParseVersion(t *testing.T) {
 			t.Errorf("parseVersion(%q) = %v, %t, want %v", output, got, ok, want)
 		}
 	}
-	for found, old := range map[version]bool{{25, 7}: true, {24, 12}: true, {25, 8}: false, {25, 10}: false, {26, 1}: false} {
+	for found, old := range map[version]bool{{26, 6}: true, {25, 12}: true, {26, 7}: false, {26, 10}: false, {27, 1}: false} {
 		if got := found.before(oldestServer); got != old {
 			t.Errorf("%v before %v = %t, want %t", found, oldestServer, got, old)
 		}

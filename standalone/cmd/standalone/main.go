@@ -25,6 +25,7 @@ func run(ctx context.Context, args []string) error {
 			{"standalone -demo", "feed it a lively sample first, and show what becomes of it"},
 			{"standalone -version", "print the version"},
 		},
+		Without: []string{"HTTP_ADDR"}, // it has one address for all of its services
 	}
 	if daemon.AskedForHelp(args) {
 		var cfg standalone.Config

@@ -119,8 +119,7 @@ func (p *process) wait(t testing.TB) int {
 	case <-time.After(2 * time.Minute):
 		t.Fatal("the process does not end")
 	}
-	var exit *exec.ExitError
-	if errors.As(p.err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](p.err); ok {
 		return exit.ExitCode()
 	}
 	if p.err != nil {

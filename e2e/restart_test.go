@@ -23,7 +23,7 @@ func TestStopInMidLoad(t *testing.T) {
 		stop func(t *testing.T, s *system)
 	}{
 		{"SIGTERM", func(_ *testing.T, s *system) { s.stop() }},
-		{"SIGKILL", func(t *testing.T, s *system) { s.signal(t, syscall.SIGKILL); <-s.done }},
+		{"SIGKILL", func(t *testing.T, s *system) { t.Helper(); s.signal(t, syscall.SIGKILL); <-s.done }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -66,7 +66,7 @@ func Watch(ctx context.Context, to broker.NATS, options WatchOptions, out io.Wri
 			line = alertLine(msg.Data())
 		}
 		if _, err := fmt.Fprintln(out, line); err != nil {
-			return nil //nolint:nilerr // nobody reads any more
+			return nil // nobody reads any more
 		}
 	}
 }

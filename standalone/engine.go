@@ -19,7 +19,7 @@ type engine struct {
 }
 
 func startEngine(ctx context.Context, cfg Config, log *slog.Logger) (*engine, error) {
-	if err := checkFree(cfg.ClickHouseAddr, "STANDALONE_CLICKHOUSE_ADDR"); err != nil {
+	if err := checkFree(ctx, cfg.ClickHouseAddr, "STANDALONE_CLICKHOUSE_ADDR"); err != nil {
 		return nil, err
 	}
 	e := &engine{cfg: clickhouse.Config{
@@ -55,29 +55,30 @@ func (e *engine) supervise(ctx context.Context, log *slog.Logger) error {
 			return nil
 		case <-e.process.Done():
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
 		if time.Since(began) > restartCalm {
 			delay = restartFirst
 		}
-		for {
-			log.Error("ClickHouse ended; starting it again", "error", e.process.Err(), "delay", delay)
+		log.Error("engine ended; starting it again", "error", e.process.Err(), "delay", delay)
+		for started := false; !started; delay = min(2*delay, restartLast) {
 			select {
 			case <-ctx.Done():
 				return nil
 			case <-time.After(delay):
 			}
-			delay = min(2*delay, restartLast)
-			process, err := clickhouse.Start(ctx, e.cfg)
-			if err == nil {
-				e.process = process
-				log.Info("ClickHouse runs again", "url", e.url)
-				break
-			}
-			log.Error("start ClickHouse", "error", err)
+			started = e.restart(ctx, log)
 		}
 	}
+}
+
+func (e *engine) restart(ctx context.Context, log *slog.Logger) bool {
+	process, err := clickhouse.Start(ctx, e.cfg)
+	if err != nil {
+		log.Error("start engine; trying again", "error", err)
+		return false
+	}
+	e.process = process
+	log.Info("engine runs again", "url", e.url)
+	return true
 }
 
 // engineStopWait is how long the engine may take to finish its merges and close.

@@ -19,7 +19,7 @@ func lockDir(dir string) (unlock func(), err error) {
 		return nil, fmt.Errorf("make the data folder: %w (set STANDALONE_DIR to a folder that can be written)", err)
 	}
 	name := filepath.Join(dir, "standalone.lock")
-	file, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the folder
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("write to the data folder: %w (set STANDALONE_DIR to a folder that can be written)", err)
 	}
@@ -39,7 +39,7 @@ func freeBytes(dir string) (int64, error) {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return 0, fmt.Errorf("look up the free space of %s: %w", dir, err)
 	}
-	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert,gosec // the types differ between systems
+	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // macOS has other types
 }
 
 // fitStreams returns smaller streams when all of them full would take more than

@@ -18,12 +18,12 @@ import (
 
 // startBroker starts the embedded nats-server as Sluice ships it: file storage,
 // and an acknowledgement means that the event is on disk.
-func startBroker(cfg Config, log *slog.Logger) (*server.Server, error) {
+func startBroker(ctx context.Context, cfg Config, log *slog.Logger) (*server.Server, error) {
 	host, port, err := hostPort(cfg.NATSAddr)
 	if err != nil {
 		return nil, fmt.Errorf("STANDALONE_NATS_ADDR: %w", err)
 	}
-	if err := checkFree(cfg.NATSAddr, "STANDALONE_NATS_ADDR"); err != nil {
+	if err := checkFree(ctx, cfg.NATSAddr, "STANDALONE_NATS_ADDR"); err != nil {
 		return nil, err
 	}
 	ns, err := server.NewServer(&server.Options{
@@ -75,9 +75,9 @@ func hostPort(addr string) (host string, port int, err error) {
 
 // checkFree says in one line that an address is taken, which nats-server and
 // ClickHouse would say less clearly.
-func checkFree(addr, setting string) error {
+func checkFree(ctx context.Context, addr, setting string) error {
 	var lc net.ListenConfig
-	listener, err := lc.Listen(context.Background(), "tcp", addr)
+	listener, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return daemon.ListenError(addr, setting, err)
 	}

@@ -145,7 +145,7 @@ func (e excerpt) of(clean []byte) string {
 
 func window(text []byte, start, end int) string {
 	start, end = min(start, len(text)), min(end, len(text))
-	for start > 0 && !utf8.RuneStart(text[start]) {
+	for start > 0 && start < len(text) && !utf8.RuneStart(text[start]) {
 		start--
 	}
 	for end < len(text) && !utf8.RuneStart(text[end]) {

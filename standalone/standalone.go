@@ -47,7 +47,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	at := endpoints{NATS: cfg.Redactor.URL, ClickHouse: cfg.Sink.ClickHouseURL, HTTP: cfg.HTTPAddr}
 	var inProcess nats.InProcessConnProvider
 	if !cfg.ExternalNATS {
-		ns, err := startBroker(cfg, log.With("service", "nats"))
+		ns, err := startBroker(ctx, cfg, log.With("service", "nats"))
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		if engine, err = startEngine(ctx, cfg, log.With("service", "clickhouse")); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, engine.stop()) }()
+		defer func() { err = errors.Join(err, engine.stop()) }() //nolint:contextcheck // it stops when ctx has ended
 		at.ClickHouse = engine.url
 	}
 
@@ -67,7 +67,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:contextcheck // it must still flush when ctx has ended
 	return runServices(ctx, cfg, at, inProcess, engine, conn, log)
 }
 
@@ -95,7 +95,7 @@ func setUp(ctx context.Context, cfg Config, inProcess nats.InProcessConnProvider
 		}
 	}
 	if err := conn.EnsureStreams(ctx, streams...); err != nil {
-		conn.Close()
+		conn.Close() //nolint:contextcheck // the same
 		return nil, err
 	}
 	return conn, nil
@@ -155,9 +155,9 @@ func newGroup(ctx context.Context) *group {
 	return g
 }
 
-func (g *group) run(name string, log *slog.Logger, part_ func(context.Context, *slog.Logger) error) {
+func (g *group) run(name string, log *slog.Logger, work func(context.Context, *slog.Logger) error) {
 	g.parts++
-	go func() { g.ended <- part{name, part_(g.ctx, log.With("service", name))} }()
+	go func() { g.ended <- part{name, work(g.ctx, log.With("service", name))} }()
 }
 
 func (g *group) wait() error {

@@ -105,7 +105,7 @@ func install(t *testing.T, version string) {
 }
 
 func TestServerOnPathIsPreferred(t *testing.T) {
-	install(t, "26.3.1.1")
+	install(t, "26.8.1.1")
 	dir := t.TempDir()
 	process := start(t, dir, nil)
 	if process.command.Args[1] != "server" {
@@ -146,7 +146,7 @@ func TestDataStaysWithItsEngine(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, embeddedFolder, "metadata"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	install(t, "26.3.1.1")
+	install(t, "26.8.1.1")
 	if got := post(t, start(t, dir, nil).URL(), "SELECT 1"); got != "1\n" {
 		t.Errorf("got %q", got)
 	}

@@ -70,6 +70,10 @@ func TestAnalystsQuestions(t *testing.T) {
 	if len(commands) != 2 {
 		t.Fatalf("found %d commands", len(commands))
 	}
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Log("the curl commands are not tried: there is no curl")
+		return
+	}
 	for _, command := range commands {
 		cmd := exec.CommandContext(t.Context(), "sh", "-ec", strings.ReplaceAll(command, "127.0.0.1:8123", s.clickhouse))
 		out, err := cmd.Output()

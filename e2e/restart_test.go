@@ -98,12 +98,13 @@ func enginePID(t *testing.T, s *system) int {
 	t.Helper()
 	var pid int
 	s.until("the engine runs", func() error {
-		out, err := exec.CommandContext(t.Context(), "ps", "-o", "pid=,args=", "--ppid", strconv.Itoa(s.cmd.Process.Pid)).Output()
+		out, err := exec.CommandContext(t.Context(), "ps", "-A", "-o", "pid=,ppid=,args=").Output()
 		if err != nil {
-			return fmt.Errorf("look for it: %w", err)
+			return fmt.Errorf("list the processes: %w (install ps)", err)
 		}
 		for line := range strings.Lines(string(out)) {
-			if fields := strings.Fields(line); len(fields) > 1 && strings.Contains(line, "clickhouse") {
+			fields := strings.Fields(line)
+			if len(fields) > 2 && fields[1] == strconv.Itoa(s.cmd.Process.Pid) && strings.Contains(line, "clickhouse") {
 				pid, err = strconv.Atoi(fields[0])
 				return err
 			}

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"sluice/producer/generate"
 	"sluice/schemas"
@@ -63,6 +65,36 @@ func TestStopInMidLoad(t *testing.T) {
 			}
 			checkNoSecret(t, s, secrets, generate.Marker(1))
 		})
+	}
+}
+
+// A stop while it starts is a stop like any other: no error, and no engine left.
+func TestStopWhileStarting(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, after := range []int{5, 20, 50, 100, 200} {
+		p := start(t, nil, []string{
+			"STANDALONE_DIR=" + dir, "STANDALONE_NATS_ADDR=" + freeAddr(t), "LOG_LEVEL=warn",
+			"STANDALONE_CLICKHOUSE_ADDR=" + freeAddr(t), "STANDALONE_HTTP_ADDR=" + freeAddr(t),
+		}, "standalone")
+		// Until the folder is there it may not have come to listen for signals.
+		until(t, "it has begun", func() error {
+			select {
+			case <-p.done:
+				t.Fatalf("it ended: %v, stderr %q", p.err, p.stderr.String())
+			default:
+			}
+			_, err := os.Stat(filepath.Join(dir, "nats"))
+			return err
+		})
+		<-time.After(time.Duration(after) * time.Millisecond)
+		p.signal(t, syscall.SIGTERM)
+		if code := p.wait(t); code != 0 || p.stderr.String() != "" {
+			t.Errorf("%d ms after it began: exit %d, stderr %q", after, code, p.stderr.String())
+		}
+		if err := os.RemoveAll(filepath.Join(dir, "nats")); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -139,7 +171,7 @@ func TestPublishAgain(t *testing.T) {
 	}
 	// Without the broker's memory of ids, as after its window, the sink is the
 	// one to notice.
-	nc, js := s.connect()
+	_, js := s.connect()
 	for _, name := range []string{schemas.StreamRaw, schemas.StreamClean} {
 		stream, err := js.Stream(t.Context(), name)
 		if err != nil {
@@ -169,5 +201,4 @@ func TestPublishAgain(t *testing.T) {
 		return nil
 	})
 	s.untilRows(2000)
-	_ = nc
 }

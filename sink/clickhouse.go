@@ -47,7 +47,7 @@ func openClickHouse(ctx context.Context, dsn string, stats *metrics, log *slog.L
 			_ = conn.Close()
 			return nil, fmt.Errorf("connect to ClickHouse at %s: %w (check CLICKHOUSE_URL)", db.address, err)
 		}
-		if !said {
+		if !said && ctx.Err() == nil {
 			log.Warn("waiting for ClickHouse", "address", db.address, "setting", "CLICKHOUSE_URL", "error", err)
 			said = true
 		}

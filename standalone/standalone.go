@@ -26,8 +26,16 @@ import (
 
 // Run starts everything and blocks until ctx ends or a part fails. Then it
 // drains: the services stop fetching, flush and acknowledge; after them
-// ClickHouse, the broker and the HTTP server are closed, in this order.
-func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
+// ClickHouse, the broker and the HTTP server are closed, in this order. Stopped
+// while it starts it returns nil too.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
+	if err := run(ctx, cfg, log); err != nil && !daemon.Stopped(ctx, err) {
+		return err
+	}
+	return nil
+}
+
+func run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	unlock, err := lockDir(cfg.Dir)
 	if err != nil {
 		return err

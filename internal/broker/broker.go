@@ -78,14 +78,18 @@ func Connect(ctx context.Context, cfg NATS, name string, log *slog.Logger) (*Con
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, max(cfg.ConnectWait, time.Millisecond))
+	patience, cancel := context.WithTimeout(ctx, max(cfg.ConnectWait, time.Millisecond))
 	defer cancel()
 	for {
 		nc, err := nats.Connect(cfg.URL, opts...)
 		if err == nil {
 			return New(nc, log)
 		}
-		if !retryConnect(err) || wait(ctx, connectRetry) != nil {
+		over := !retryConnect(err) || wait(patience, connectRetry) != nil
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("connect to NATS: %w", context.Cause(ctx))
+		}
+		if over {
 			return nil, fmt.Errorf("connect to NATS at %s: %w (start the broker, or set NATS_URL)", redactURL(cfg.URL), err)
 		}
 	}

@@ -310,6 +310,17 @@ func TestFeedEndsWhileBrokerIsAway(t *testing.T) {
 	}
 }
 
+func TestConnectEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	stop := errors.New("stop")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(stop)
+	_, err := broker.Connect(ctx, broker.NATS{URL: "nats://127.0.0.1:1", ConnectWait: time.Minute}, "test", slog.New(slog.DiscardHandler))
+	if !errors.Is(err, stop) {
+		t.Errorf("got %v, want %v", err, stop)
+	}
+}
+
 func TestConnectErrorNamesTheSettingAndNoSecret(t *testing.T) {
 	t.Parallel()
 	_, err := broker.Connect(t.Context(), broker.NATS{URL: "nats://user:hunter2@127.0.0.1:1", ConnectWait: 10 * time.Millisecond}, "test", slog.New(slog.DiscardHandler))

@@ -105,6 +105,32 @@ func TestExitCode(t *testing.T) {
 	}
 }
 
+// A service that is stopped while it starts says so in the words of whatever it
+// waited for: ctx's error, or the cause, which is the signal.
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	signal := errors.New("terminated signal received")
+	running := t.Context()
+	stopped, cancel := context.WithCancelCause(t.Context())
+	cancel(signal)
+	tests := []struct {
+		ctx  context.Context
+		err  error
+		want bool
+	}{
+		{running, context.Canceled, false},
+		{stopped, fmt.Errorf("connect: %w", context.Canceled), true},
+		{stopped, fmt.Errorf("wait for ClickHouse: %w", signal), true},
+		{stopped, errors.New("disk full"), false},
+		{stopped, nil, false},
+	}
+	for _, tt := range tests {
+		if got := daemon.Stopped(tt.ctx, tt.err); got != tt.want {
+			t.Errorf("%v: got %v, want %v", tt.err, got, tt.want)
+		}
+	}
+}
+
 func TestTelemetryServes(t *testing.T) {
 	t.Parallel()
 	tel := daemon.NewTelemetry()

@@ -37,7 +37,8 @@ func Service(ctx context.Context, name, addr string, process *Process,
 }
 
 // Stopped reports whether err only says that ctx ended, as it does when a
-// service is stopped while it starts.
+// service is stopped while it starts. A signal is the cause of ctx's end, not its
+// error.
 func Stopped(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && errors.Is(err, ctx.Err())
+	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
 }

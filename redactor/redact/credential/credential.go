@@ -1,0 +1,277 @@
+// Package credential knows the credentials that can be told by their shape alone,
+// wherever they stand: the token formats of vendors, JSON Web Tokens, private
+// keys, addresses that are secrets themselves.
+//
+// It owns the shapes. Each is a named format with the place where it is
+// documented. It promises to find each credential of a format that begins a word,
+// to take no hash, identifier or word of a language for one, to look at each byte
+// of a text a bounded number of times, and not to allocate.
+//
+// Where a prefix is unmistakable it is generous about what follows, since vendors
+// lengthen their tokens: what runs on belongs to the token. A prefix that
+// language has too (sk-, re_, key-) asks for the exact shape.
+//
+// Left out are tokens that are bare hexadecimal digits, UUIDs or letters, and can
+// only be told by a word nearby (Datadog, Heroku's older ones, Okta, Mailchimp,
+// Fastly, Algolia and some hundred others): the name before them decides, and
+// that is package name's. Public halves are left out too: certificates, public
+// keys, publishable keys.
+package credential
+
+import "slices"
+
+// Format is one family of credentials that can be told by its shape.
+type Format struct {
+	// Name identifies the format, [a-z][a-z0-9_]*.
+	Name string
+	// Meaning says in a sentence what it is.
+	Meaning string
+	// Source is where the shape is documented.
+	Source string
+
+	// A credential is one of the prefixes and at least min bytes of the alphabet.
+	prefixes []string
+	alphabet *alphabet
+	min      int
+	// mixed asks for digits and letters in what follows the prefix, for prefixes
+	// that words have too; max, if there is one, for no more than that.
+	mixed bool
+	max   int
+	// match decides instead, where there is more to it.
+	match func(text []byte, i int) (start, end int, ok bool)
+}
+
+// Shape returns what most formats consist of: one of the prefixes, and at least
+// so many bytes of the alphabet. The alphabet is empty where there is more to it.
+func (f *Format) Shape() (prefixes []string, alphabet string, least int) {
+	if f.match != nil {
+		return nil, "", 0
+	}
+	for c := range f.alphabet {
+		if f.alphabet[c] {
+			alphabet += string(rune(c))
+		}
+	}
+	return append([]string(nil), f.prefixes...), alphabet, f.min
+}
+
+// Found is a credential in a text.
+type Found struct {
+	// Format is the index of its format in [Formats].
+	Format int
+	// Start and End are the span to mask: in an address only the secret part.
+	Start, End int
+}
+
+// Formats lists the formats, always in the same order.
+func Formats() []Format { return append([]Format(nil), formats...) }
+
+// Starts reports whether some format begins with these two bytes.
+func Starts(a, b byte) bool { return starts[a][b>>6]&(1<<(b&63)) != 0 }
+
+// Tilde is the byte behind the first word of a credential of which [Starts] cannot
+// tell how it begins: [Match] is to be asked about each word before one.
+const Tilde = '~'
+
+// Match reports the credential that begins at text[i], which is the first byte of
+// a word: a letter or a digit, with neither before it.
+func Match(text []byte, i int) (Found, bool) {
+	if i+shortestPrefix > len(text) {
+		return Found{}, false
+	}
+	if i+5 < len(text) && text[i+5] == Tilde {
+		if start, end, ok := matchAzure(text, i); ok {
+			return Found{Format: azure, Start: start, End: trimDot(text, end)}, true
+		}
+	}
+	for _, at := range lists[byStart[int(text[i])<<8|int(text[i+1])]] {
+		f := &formats[at]
+		if f.match != nil {
+			if start, end, ok := f.match(text, i); ok && !placeholder(text[start:end]) {
+				return Found{Format: at, Start: start, End: trimDot(text, end)}, true
+			}
+			continue
+		}
+		for _, prefix := range f.prefixes {
+			if end, ok := f.end(text, i, prefix); ok {
+				return Found{Format: at, Start: i, End: end}, true
+			}
+		}
+	}
+	return Found{}, false
+}
+
+// trimDot leaves out the full stops of a sentence that ends at end.
+func trimDot(text []byte, end int) int {
+	for text[end-1] == '.' {
+		end--
+	}
+	return end
+}
+
+// shortestPrefix is how much every matcher may look at without asking.
+const shortestPrefix = 3
+
+// end is where the credential ends that begins with the prefix at text[i]. A
+// failure costs no more than the prefix and min bytes.
+func (f *Format) end(text []byte, i int, prefix string) (int, bool) {
+	if len(text)-i < len(prefix)+f.min || string(text[i:i+len(prefix)]) != prefix {
+		return 0, false
+	}
+	start := i + len(prefix)
+	end := start
+	for end < len(text) && f.alphabet[text[end]] {
+		end++
+		if f.max > 0 && end-start > f.max {
+			return 0, false
+		}
+	}
+	for end > start && (text[end-1] == '.' || text[end-1] == '-') {
+		end-- // of the sentence
+	}
+	body := text[start:end]
+	if len(body) < f.min || placeholder(body) || f.mixed && !mixed(body) {
+		return 0, false
+	}
+	return end, true
+}
+
+// placeholder reports whether a body stands for a token and is none: xxxx, ****.
+func placeholder(body []byte) bool {
+	if len(body) == 0 {
+		return true
+	}
+	same := 0
+	for _, c := range body {
+		if c == '*' {
+			return true
+		}
+		if c == body[len(body)-1] {
+			same++
+		}
+	}
+	return same == len(body)
+}
+
+// mixed reports whether a body has digits and letters in it, and is not a few
+// words with a number.
+func mixed(body []byte) bool {
+	digits, letters, changes := 0, 0, 0
+	last := byte(0)
+	for _, c := range body {
+		kind := byte(0)
+		switch {
+		case '0' <= c && c <= '9':
+			digits++
+			kind = 1
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
+			letters++
+			kind = 2
+		}
+		if kind != last && kind != 0 && last != 0 {
+			changes++
+		}
+		if kind != 0 {
+			last = kind
+		}
+	}
+	return digits >= 2 && letters >= 2 && changes >= 3
+}
+
+// alphabet is a set of bytes.
+type alphabet [256]bool
+
+func newAlphabet(sets ...string) *alphabet {
+	var a alphabet
+	for _, set := range sets {
+		for i := 0; i < len(set); i++ {
+			if i+2 < len(set) && set[i+1] == '-' {
+				for c := int(set[i]); c <= int(set[i+2]); c++ {
+					a[c] = true
+				}
+				i += 2
+				continue
+			}
+			a[set[i]] = true
+		}
+	}
+	return &a
+}
+
+var (
+	alnum       = newAlphabet("a-z", "A-Z", "0-9")
+	lowerNum    = newAlphabet("a-z", "0-9")
+	upperNum    = newAlphabet("A-Z", "0-9")
+	hexDigits   = newAlphabet("0-9", "a-f", "A-F")
+	word        = newAlphabet("a-z", "A-Z", "0-9", "_")
+	base64URL   = newAlphabet("a-z", "A-Z", "0-9", "_", "-")
+	base64Std   = newAlphabet("a-z", "A-Z", "0-9", "+", "/", "=")
+	base64Any   = newAlphabet("a-z", "A-Z", "0-9", "+", "/", "=", "_", "-")
+	dotted      = newAlphabet("a-z", "A-Z", "0-9", "_", "-", ".")
+	dottedAny   = newAlphabet("a-z", "A-Z", "0-9", "_", "-", ".", "=", "+", "/")
+	uuidLike    = newAlphabet("0-9", "a-f", "A-F", "-")
+	dashedUpper = newAlphabet("A-Z", "0-9", "-")
+	dollared    = newAlphabet("a-z", "A-Z", "0-9", "$")
+)
+
+// formats is all of them, the ones with a structure first: they are stricter.
+var formats = func() []Format {
+	var all []Format
+	for _, group := range [][]Format{structured(), addresses(), codeHosting(), cloud(), intelligence(), business(), operations()} {
+		all = append(all, group...)
+	}
+	return all
+}()
+
+// azure is the format that is known by its tilde.
+var azure = slices.IndexFunc(formats, func(f Format) bool { return f.Name == "azure_client_secret" })
+
+// starts has a bit for each pair of bytes with which a format begins, byStart for
+// each pair the index of the list of these formats.
+var (
+	starts  [256][4]uint64
+	byStart [1 << 16]uint16
+	lists   = [][]int{nil}
+)
+
+func init() { //nolint:gochecknoinits // the tables of the tables above
+	for at := range formats {
+		for _, prefix := range formats[at].prefixes {
+			for _, a := range first(prefix[0]) {
+				for _, b := range first(prefix[1]) {
+					enter(a, b, at)
+				}
+			}
+		}
+	}
+}
+
+// enter puts the format on the list of a pair.
+func enter(a, b byte, format int) {
+	starts[a][b>>6] |= 1 << (b & 63)
+	pair := int(a)<<8 | int(b)
+	if byStart[pair] == 0 {
+		byStart[pair] = uint16(len(lists))
+		lists = append(lists, nil)
+	}
+	list := &lists[byStart[pair]]
+	if n := len(*list); n == 0 || (*list)[n-1] != format {
+		*list = append(*list, format)
+	}
+}
+
+// Stand-ins in the prefix of a format that has a match of its own.
+const (
+	anyDigit = '\x01'
+	anyAlnum = '\x02'
+)
+
+func first(c byte) []byte {
+	switch c {
+	case anyDigit:
+		return []byte("0123456789")
+	case anyAlnum:
+		return []byte("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+	}
+	return []byte{c}
+}

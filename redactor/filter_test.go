@@ -149,7 +149,7 @@ func TestExplain(t *testing.T) {
 		{"laid out", "{\n  \"secret\": {\"a\": 1}\n}\n", "event: 1 masked\n  \"/secret/a\" container\n", 0},
 		{"laid out and no event", "[\n1\n]\n", "event: refused: not_an_object: the event is JSON, but not an object\n", 1},
 		{"a line too long", "{}\n" + strings.Repeat("x", schemas.MaxRawBytes+1), "line 1: nothing to mask\nline 2: refused: too_large\n", 1},
-		{"control characters in names", `{"\u001b[2J":{"key":1}}`, "line 1: 1 masked\n  \"/\\x1b[2J/key\" key\n", 0},
+		{"control characters in names", `{"\u001b[2J":{"token":1}}`, "line 1: 1 masked\n  \"/\\x1b[2J/token\" key\n", 0},
 	} {
 		var out bytes.Buffer
 		quarantined, err := Explain(t.Context(), strings.NewReader(test.in), &out)
@@ -160,7 +160,7 @@ func TestExplain(t *testing.T) {
 	}
 	var many strings.Builder
 	for range 2000 {
-		many.WriteString(`,"a key of some length":1`)
+		many.WriteString(`,"a password of some length":1`)
 	}
 	var out bytes.Buffer
 	if _, err := Explain(t.Context(), strings.NewReader("{"+many.String()[1:]+"}"), &out); err != nil || !strings.HasSuffix(out.String(), "  and more\n") {

@@ -79,7 +79,7 @@ func TestJudgeRefuses(t *testing.T) {
 		{"long tenant", "events.raw." + strings.Repeat("t", 3000) + ".login", `{}`, schemas.ReasonInvalidField, "", noTenant},
 		{"too deep", "events.raw.t.login", `{"context":{"a":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}}`, schemas.ReasonTooDeep, "", "t"},
 		{"too large", "events.raw.t.login", `{"a":"` + strings.Repeat("x", schemas.MaxRawBytes) + `"}`, schemas.ReasonTooLarge, "1048584 bytes of at most 1048576", "t"},
-		{"too large once masked", "events.raw.t.login", `{"keys":[` + strings.Repeat("1,", 500_000) + `1]}`, schemas.ReasonTooLarge, "masked it has more than 4194304 bytes", "t"},
+		{"too large once masked", "events.raw.t.login", `{"tokens":[` + strings.Repeat("1,", 500_000) + `1]}`, schemas.ReasonTooLarge, "masked it has more than 4194304 bytes", "t"},
 	} {
 		v, arena := judge(engineFor(t), []byte("earlier"), raw(test.subject, test.in))
 		if v.reason != test.want || v.tenant != test.tenant || v.clean != nil || v.detail == "" {

@@ -88,7 +88,7 @@ func TestQuarantine(t *testing.T) {
 		{"long action", "events.raw.acme." + strings.Repeat("a", 1000), `{` + secret + `}`, schemas.ReasonInvalidField, "events.quarantine.acme.invalid_field"},
 		{"too deep", "events.raw.acme.login", `{"x":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`, schemas.ReasonTooDeep, "events.quarantine.acme.too_deep"},
 		{"too large", "events.raw.acme.login", `{"a":"` + strings.Repeat("x", schemas.MaxRawBytes) + `"}`, schemas.ReasonTooLarge, "events.quarantine.acme.too_large"},
-		{"too large for the broker", "events.raw.acme.login", `{"keys":[` + strings.Repeat("1,", 100_000) + `1]}`, schemas.ReasonTooLarge, "events.quarantine.acme.too_large"},
+		{"too large for the broker", "events.raw.acme.login", `{"tokens":[` + strings.Repeat("1,", 100_000) + `1]}`, schemas.ReasonTooLarge, "events.quarantine.acme.too_large"},
 	} {
 		before := b.count(schemas.StreamQuarantine)
 		b.publish(&nats.Msg{Subject: test.subject, Data: []byte(test.in), Header: nats.Header{"Custom": {"kept"}, "Nats-Expected-Stream": {schemas.StreamRaw}}})
@@ -151,13 +151,13 @@ func TestTwoRedactors(t *testing.T) {
 func TestHeaderSurvives(t *testing.T) {
 	b := startBroker(t)
 	b.run()
-	b.publish(login(`{"ключ\r\n":{"\u007f \"\\/~\u2028😀":{"password":"`+planted+`"}}}`), login(`{"x":{`+strings.Repeat(`"key\u0000":1,`, 20_000)+`"y":2}}`))
+	b.publish(login(`{"ключ\r\n":{"\u007f \"\\/~\u2028😀":{"password":"`+planted+`"}}}`), login(`{"x":{`+strings.Repeat(`"token\u0000":1,`, 20_000)+`"y":2}}`))
 	b.drained()
 	clean := b.all(schemas.StreamClean)
 	if len(clean) != 2 {
 		t.Fatalf("%d clean events, want 2", len(clean))
 	}
-	for i, want := range []string{"/ключ\r\n/\x7f \"\\~1~0\u2028😀/password", "/x/key\x00"} {
+	for i, want := range []string{"/ключ\r\n/\x7f \"\\~1~0\u2028😀/password", "/x/token\x00"} {
 		var pointers []string
 		if err := json.Unmarshal([]byte(clean[i].Header.Get(schemas.HeaderRedacted)), &pointers); err != nil || pointers[0] != want {
 			t.Errorf("%q, %v; want %q", pointers, err, want)

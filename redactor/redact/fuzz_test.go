@@ -137,12 +137,12 @@ func FuzzPlanted(f *testing.F) {
 		}
 		event, err := json.Marshal(map[string]any{
 			"context": map[string]any{
-				"password": planted, "API": []any{noise, []any{planted}},
+				"password": planted, "api_keys": []any{noise, []any{planted}},
 				"secret": map[string]any{noise: planted, "x": inner},
 				noise:    map[string]any{"token": inner},
-				"query":  noise + "&token=" + planted, "url": noise + "?" + noise + "&key=" + planted,
+				"query":  noise + "&token=" + planted, "url": noise + "?" + noise + "&api_key=" + planted,
 				"http_request": map[string]any{"args": map[string]any{
-					noise: "token=" + planted, "next": "%2F%3Ftoken%3D" + planted, "z": "next=%252F%253Fkey%253D" + planted + "%2526x",
+					noise: "token=" + planted, "next": "%2F%3Ftoken%3D" + planted, "z": "next=%252F%253Fapi_key%253D" + planted + "%2526x",
 				}},
 			},
 			"a" + noise: map[string]any{"cookie": planted, "otp": inner},

@@ -25,86 +25,118 @@ func (l *layer) at(i int) uint32 {
 	return l.pos[i]
 }
 
-// unescape makes l the text of a JSON string that stands in the source.
-func (l *layer) unescape(quoted layer) {
+// slice is the part of the layer between two offsets.
+func (l *layer) slice(start, end int) layer {
+	if len(l.pos) == 0 {
+		return layer{text: l.text[start:end], base: l.base + uint32(start)}
+	}
+	return layer{text: l.text[start:end], pos: l.pos[start : end+1]}
+}
+
+// undo makes l the text of an outer layer with its percent-encodings and its
+// backslash escapes undone, once each, and reports whether there were any. Both
+// at once, since each byte of a layer is then looked at once, however they are
+// mixed; what neither is stands for itself.
+func (l *layer) undo(outer layer) bool {
 	l.text, l.pos = l.text[:0], l.pos[:0]
-	s := quoted.text
+	s, changed := outer.text, false
 	for i := 0; i < len(s); {
-		if s[i] != '\\' {
-			l.text, l.pos = append(l.text, s[i]), append(l.pos, quoted.base+uint32(i))
-			i++
-			continue
-		}
-		size := escapeLen(s[i:])
-		before := len(l.text)
-		var piece [14]byte // an escape, or a pair of them, in quotes
-		l.text = jsontoken.AppendText(l.text, append(append(append(piece[:0], '"'), s[i:i+size]...), '"'))
-		for range len(l.text) - before {
-			l.pos = append(l.pos, quoted.base+uint32(i))
-		}
-		i += size
-	}
-	l.pos = append(l.pos, quoted.base+uint32(len(s)))
-}
-
-// escapeLen is the length of the valid JSON escape at the start of s: two
-// escapes are one where they are the halves of a surrogate pair.
-func escapeLen(s []byte) int {
-	if s[1] != 'u' {
-		return 2
-	}
-	if len(s) >= 12 && s[6] == '\\' && s[7] == 'u' {
-		var piece [14]byte
-		var text [2 * utf8.UTFMax]byte
-		pair := jsontoken.AppendText(text[:0], append(append(append(piece[:0], '"'), s[:12]...), '"'))
-		if utf8.RuneCount(pair) == 1 {
-			return 12
-		}
-	}
-	return 6
-}
-
-// unpercent makes l the text of an outer layer with its percent-encoding undone,
-// and reports whether there was any.
-func (l *layer) unpercent(outer layer) bool {
-	if !percentEncoded(outer.text) {
-		return false
-	}
-	l.text, l.pos = l.text[:0], l.pos[:0]
-	for i := 0; i < len(outer.text); {
-		c, size := percentByte(outer.text[i:])
-		l.text, l.pos = append(l.text, c), append(l.pos, outer.at(i))
-		i += size
-	}
-	l.pos = append(l.pos, outer.at(len(outer.text)))
-	return true
-}
-
-func percentEncoded(s []byte) bool {
-	for i := range s {
-		if s[i] == '%' {
-			if _, size := percentByte(s[i:]); size == 3 {
-				return true
+		c := s[i]
+		switch {
+		case c == '%' && i+2 < len(s):
+			high, okHigh := unhex(s[i+1])
+			low, okLow := unhex(s[i+2])
+			if okHigh && okLow {
+				l.text, l.pos = append(l.text, high<<4|low), append(l.pos, outer.at(i))
+				i, changed = i+3, true
+				continue
+			}
+		case c == '\\' && i+1 < len(s):
+			if size := l.unescapeOne(&outer, i); size > 0 {
+				i, changed = i+size, true
+				continue
 			}
 		}
+		l.text, l.pos = append(l.text, c), append(l.pos, outer.at(i))
+		i++
 	}
-	return false
+	l.pos = append(l.pos, outer.at(len(s)))
+	return changed
 }
 
-// percentByte decodes the first byte of s. What is no encoding stands for
-// itself, but for the plus sign, which is a space.
-func percentByte(s []byte) (c byte, size int) {
-	switch {
-	case s[0] == '+':
-		return ' ', 1
-	case s[0] == '%' && len(s) >= 3:
-		high, okHigh := unhex(s[1])
-		low, okLow := unhex(s[2])
-		if okHigh && okLow {
-			return high<<4 | low, 3
+// unescapeOne appends what the backslash escape at that offset of the outer layer
+// stands for, and returns its length, 0 if it is none. Escapes of JSON, and \xNN
+// and \' as other languages write them.
+func (l *layer) unescapeOne(outer *layer, i int) int {
+	s := outer.text[i:]
+	c := s[1]
+	switch c {
+	case '"', '\\', '/', '\'':
+	case 'n':
+		c = '\n'
+	case 'r':
+		c = '\r'
+	case 't':
+		c = '\t'
+	case 'b':
+		c = '\b'
+	case 'f':
+		c = '\f'
+	case 'x':
+		if len(s) < 4 {
+			return 0
+		}
+		high, okHigh := unhex(s[2])
+		low, okLow := unhex(s[3])
+		if !okHigh || !okLow {
+			return 0
+		}
+		l.text, l.pos = append(l.text, high<<4|low), append(l.pos, outer.at(i))
+		return 4
+	case 'u':
+		return l.unescapeUnicode(outer, i)
+	default:
+		return 0
+	}
+	l.text, l.pos = append(l.text, c), append(l.pos, outer.at(i))
+	return 2
+}
+
+// unescapeUnicode is unescapeOne for \uXXXX and for pairs of them that are one
+// character.
+func (l *layer) unescapeUnicode(outer *layer, i int) int {
+	s := outer.text[i:]
+	r, ok := hex4(s)
+	if !ok {
+		return 0
+	}
+	size := 6
+	if 0xd800 <= r && r < 0xdc00 && len(s) >= 12 && s[6] == '\\' && s[7] == 'u' {
+		if low, ok := hex4(s[6:]); ok && 0xdc00 <= low && low < 0xe000 {
+			r, size = (r-0xd800)<<10+(low-0xdc00)+0x10000, 12
 		}
 	}
-	return s[0], 1
+	before := len(l.text)
+	l.text = utf8.AppendRune(l.text, r) // a lone surrogate is U+FFFD
+	for range len(l.text) - before {
+		l.pos = append(l.pos, outer.at(i))
+	}
+	return size
+}
+
+// hex4 is the number of the escape \uXXXX at the start of s.
+func hex4(s []byte) (r rune, ok bool) {
+	if len(s) < 6 {
+		return 0, false
+	}
+	for _, c := range s[2:6] {
+		digit, ok := unhex(c)
+		if !ok {
+			return 0, false
+		}
+		r = r<<4 | rune(digit)
+	}
+	return r, true
 }
 
 func unhex(c byte) (byte, bool) {
@@ -115,4 +147,47 @@ func unhex(c byte) (byte, bool) {
 		return c | 0x20 - 'a' + 10, true
 	}
 	return 0, false
+}
+
+// appendUnpercent appends s with its percent-encoding undone once.
+func appendUnpercent(dst, s []byte) []byte {
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			high, okHigh := unhex(s[i+1])
+			low, okLow := unhex(s[i+2])
+			if okHigh && okLow {
+				dst = append(dst, high<<4|low)
+				i += 2
+				continue
+			}
+		}
+		dst = append(dst, s[i])
+	}
+	return dst
+}
+
+// text makes the layer of the text of a JSON string that is a token of the
+// document, in the memory of into where it has escapes.
+func (d *document) text(tok jsontoken.Token, into *layer) layer {
+	inner := d.layer.slice(int(tok.Start)+1, int(tok.End)-1)
+	if !tok.Escaped {
+		return inner
+	}
+	into.unescape(inner)
+	return *into
+}
+
+// unescape makes l the text of a valid JSON string, whose quotes are left out.
+func (l *layer) unescape(outer layer) {
+	l.text, l.pos = l.text[:0], l.pos[:0]
+	s := outer.text
+	for i := 0; i < len(s); {
+		if s[i] == '\\' {
+			i += l.unescapeOne(&outer, i)
+			continue
+		}
+		l.text, l.pos = append(l.text, s[i]), append(l.pos, outer.at(i))
+		i++
+	}
+	l.pos = append(l.pos, outer.at(len(s)))
 }

@@ -2,137 +2,122 @@ package redact
 
 import (
 	"bytes"
-	"slices"
 
-	"sluice/schemas"
-	"sluice/schemas/jsontoken"
+	"sluice/redactor/redact/name"
 )
 
-// maxDecodings is how often percent-encoding is undone: a URL in a parameter of
-// a URL in a parameter.
-const maxDecodings = 3
-
-// query finds the secrets in query strings: `a=b&token=c`, also when that is the
-// query part of a URL, and when it is encoded inside another parameter.
+// query is what a scanner knows of the parameters in the word that it reads, a
+// URL or a form, and of the value that it measured last.
 type query struct {
-	layers [2]layer
-	spans  []span
-	name   [2][]byte
+	// open tells that the word has come to its parameters.
+	open bool
+	// signs counts what shows that they are those of an OAuth exchange: parameters
+	// that nothing else has count as two.
+	signs int
+	seen  [3]bool
+	// pending are the spans of code, state and nonce, which are secrets if it is.
+	pending  [4]nameSpan
+	waiting  int
+	begun    int // where in the text the first parameter was
+	hasBegun bool
+
+	plainStart, plainEnd int
+	plainURL             bool
 }
 
-// span is a part of the source.
-type span struct{ start, end uint32 }
-
-// secrets returns the spans of src, inside the string token, that must be
-// masked: in order, disjoint, valid until the next call. In a URL nothing before
-// the first ? or # is a parameter.
-//
-// Each layer of encoding is read as a whole, whatever parameters it was in: so
-// each byte is looked at a fixed number of times, and there is no input for which
-// a nested one is overlooked. What an outer layer masked covers what an inner
-// one finds in it.
-func (q *query) secrets(src []byte, tok jsontoken.Token, url bool) []span {
-	text := layer{text: src[tok.Start+1 : tok.End-1], base: tok.Start + 1}
-	if tok.Escaped {
-		q.layers[0].unescape(text)
-		text = q.layers[0]
+// parameter masks the value of a URL's or a form's parameter.
+func (s *scanner) parameter(n nameSpan, decided decision, from int) int {
+	text, class := s.text, decided.class
+	if !s.query.hasBegun {
+		s.query.hasBegun, s.query.begun = true, n.start
 	}
-	q.spans = q.spans[:0]
-	if bytes.IndexByte(text.text, '=') < 0 && bytes.IndexByte(text.text, '%') < 0 {
-		return nil
+	if class&(name.Secret|name.Perhaps|name.InQuery|name.OAuth|name.OAuthSign) == 0 {
+		return from
 	}
-	for level := range maxDecodings + 1 {
-		q.scan(text, url)
-		next := &q.layers[(level+1)%2]
-		if level == maxDecodings || !next.unpercent(text) {
-			break
+	if class&name.OAuthSign != 0 {
+		s.query.signs += 2
+	}
+	end := s.parameterEnd(from)
+	value := text[from:end]
+	for len(value) > 0 && value[len(value)-1] == '=' {
+		value = value[:len(value)-1] // padding alone is no value
+	}
+	if !hidden(value) {
+		return end
+	}
+	switch {
+	case class&name.Secret != 0:
+	case class&name.InQuery != 0:
+		if harmlessParameter(value) {
+			return from
 		}
-		text = *next
+	case class&name.OAuth != 0:
+		s.pend(from, end)
+		return from
+	case class&name.Perhaps != 0:
+		if !likelyParameter(value) {
+			return from
+		}
+	default:
+		return from
 	}
-	return q.merge()
+	by := ruleQuery
+	if decided.by != ruleKey {
+		by = decided.by
+	}
+	s.w.edit(&s.l, from, end, by, class&name.Guessable != 0)
+	return end
 }
 
-// scan finds the parameters of one layer.
-func (q *query) scan(l layer, url bool) {
-	text, name, inQuery := l.text, 0, !url
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '?', '#':
-			name, inQuery = i+1, true
-		case '&':
-			name = i + 1
-		case '=':
-			if !inQuery || !q.isSecret(text[name:i]) {
-				// What follows may be a name again: next=/path?token=…, x=token=….
-				name = i + 1
-				continue
+// parameterEnd is where the value of the parameter ends that begins at from.
+func (s *scanner) parameterEnd(from int) int {
+	if !s.form {
+		_, end, _ := s.plainValue(from, true)
+		return end
+	}
+	for i := from; i < len(s.text); i++ {
+		if c := s.text[i]; c == '&' || c == '#' && s.urlForm {
+			return i
+		}
+	}
+	return len(s.text)
+}
+
+// pend keeps a span until it is known whether the exchange is OAuth's.
+func (s *scanner) pend(start, end int) {
+	s.query.signs++
+	if s.query.waiting < len(s.query.pending) {
+		s.query.pending[s.query.waiting] = nameSpan{start: start, end: end}
+		s.query.waiting++
+	}
+}
+
+// endQuery ends the word whose parameters were read.
+func (s *scanner) endQuery() {
+	q := &s.query
+	if q.waiting > 0 {
+		known := q.signs >= 2 || oauthPath(s.text[max(0, q.begun-longestPath):q.begun])
+		for _, p := range q.pending[:q.waiting] {
+			if value := s.text[p.start:p.end]; known && !wordy(value) && len(value) >= 4 || tokenLike(value) {
+				s.w.edit(&s.l, p.start, p.end, ruleOAuth, false)
 			}
-			end := valueEnd(text, i+1, url)
-			if hidden(text[i+1 : end]) {
-				q.spans = append(q.spans, span{l.at(i + 1), l.at(end)})
-			}
-			i = end - 1
 		}
 	}
-}
-
-// valueEnd is where the value that begins at start ends. In a URL the fragment
-// is no part of it; elsewhere a # may well be.
-func valueEnd(text []byte, start int, url bool) int {
-	ends := "&"
-	if url {
-		ends = "&#"
+	if q.hasBegun || q.open {
+		*q = query{open: s.form}
 	}
-	if n := bytes.IndexAny(text[start:], ends); n >= 0 {
-		return start + n
-	}
-	return len(text)
 }
 
-// hidden reports whether there is something to hide: not nothing, not the mask,
-// and not the padding at the end of what is base64 and no parameter.
-func hidden(value []byte) bool {
-	return len(bytes.Trim(value, "=")) > 0 && string(value) != schemas.Mask
-}
+// longestPath is how far before the parameters is looked for the name of the path.
+const longestPath = 96
 
-// isSecret judges a parameter's name, with its encoding undone.
-func (q *query) isSecret(name []byte) bool {
-	for level := range maxDecodings {
-		if bytes.IndexByte(name, '%') < 0 && bytes.IndexByte(name, '+') < 0 {
-			break
+// oauthPath reports whether the path before the parameters is one to which the
+// answers of an OAuth exchange go.
+func oauthPath(path []byte) bool {
+	for _, part := range []string{"callback", "oauth", "oidc", "openid", "authorize", "/sso", "saml", "/auth"} {
+		if bytes.Contains(path, []byte(part)) {
+			return true
 		}
-		decoded := q.name[level%2][:0]
-		for i := 0; i < len(name); {
-			c, size := percentByte(name[i:])
-			decoded = append(decoded, c)
-			i += size
-		}
-		q.name[level%2] = decoded
-		name = decoded
 	}
-	return classify(name)&secret != 0
-}
-
-// merge brings the spans that the layers found into order and joins those that
-// overlap.
-func (q *query) merge() []span {
-	slices.SortFunc(q.spans, func(a, b span) int { return int(a.start) - int(b.start) })
-	out := q.spans[:0]
-	for _, s := range q.spans {
-		if n := len(out); n > 0 && s.start < out[n-1].end {
-			out[n-1].end = max(out[n-1].end, s.end)
-			continue
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
-// size is about how many bytes of memory the query holds.
-func (q *query) size() int {
-	n := 8*cap(q.spans) + cap(q.name[0]) + cap(q.name[1])
-	for _, l := range q.layers {
-		n += cap(l.text) + 4*cap(l.pos)
-	}
-	return n
+	return false
 }

@@ -49,16 +49,16 @@ func TestRedact(t *testing.T) {
 			`{"context":{"password":"` + m + `","password":"` + m + `"}}`, "/context/password key\n/context/password key",
 		},
 		{
-			"escaped name", `{"\u0070assword":"x","\u212aey":"y"}`,
-			`{"\u0070assword":"` + m + `","\u212aey":"` + m + `"}`, "/password key\n/\u212aey key",
+			"escaped name", `{"\u0070assword":"x","to\u212aen":"y"}`,
+			`{"\u0070assword":"` + m + `","to\u212aen":"` + m + `"}`, "/password key\n/to\u212aen key",
 		},
 		{
-			"pointer escapes", `{"a/b":{"~":[{"key":1}]}}`,
-			`{"a/b":{"~":[{"key":"` + m + `"}]}}`, "/a~1b/~0/0/key key",
+			"pointer escapes", `{"a/b":{"~":[{"pwd_pin":1}]}}`,
+			`{"a/b":{"~":[{"pwd_pin":"` + m + `"}]}}`, "/a~1b/~0/0/pwd_pin key",
 		},
 		{
-			"list under a name", `{"api":["a",["b",null],{"c":"d"}]}`,
-			`{"api":["` + m + `",["` + m + `",null],{"c":"d"}]}`, "/api/0 key\n/api/1/0 key",
+			"list under a name", `{"tokens":["a",["b",null],{"c":"d"}]}`,
+			`{"tokens":["` + m + `",["` + m + `",null],{"c":"` + m + `"}]}`, "/tokens/0 key\n/tokens/1/0 key\n/tokens/2/c container",
 		},
 		{
 			"object under a secret", `{"password":{"value":"x","deep":[{"y":2}],"ok":true}}`,
@@ -79,18 +79,18 @@ func TestRedact(t *testing.T) {
 		},
 		{
 			"model reference with more in it",
-			`{"secret":{"pk":1,"app":"a","name":"n","model_name":"token","key":"x","value":"y","user":{"pk":7}}}`,
-			`{"secret":{"pk":1,"app":"a","name":"n","model_name":"token","key":"` + m + `","value":"` + m + `","user":{"pk":"` + m + `"}}}`,
-			"/secret/key key\n/secret/value container\n/secret/user/pk container",
+			`{"secret":{"pk":1,"app":"a","name":"n","model_name":"token","api_key":"x","value":"y","user":{"pk":7}}}`,
+			`{"secret":{"pk":1,"app":"a","name":"n","model_name":"token","api_key":"` + m + `","value":"` + m + `","user":{"pk":"` + m + `"}}}`,
+			"/secret/api_key key\n/secret/value container\n/secret/user/pk container",
 		},
 		{
 			"model reference below a secret", `{"secrets":{"old":{"pk":1,"app":"a","model_name":"b"},"pk":2}}`,
 			`{"secrets":{"old":{"pk":1,"app":"a","model_name":"b"},"pk":"` + m + `"}}`, "/secrets/pk container",
 		},
 		{
-			"added names", `{"pwd":"x","user_otp":1,"Cookie":"c","credentials":{"u":"v"}}`,
-			`{"pwd":"` + m + `","user_otp":"` + m + `","Cookie":"` + m + `","credentials":{"u":"` + m + `"}}`,
-			"/pwd added_key\n/user_otp added_key\n/Cookie added_key\n/credentials/u container",
+			"added names", `{"user_pwd":"x","user_otp":1,"Cookie":"c","credentials":{"u":"v"}}`,
+			`{"user_pwd":"` + m + `","user_otp":"` + m + `","Cookie":"` + m + `","credentials":{"u":"` + m + `"}}`,
+			"/user_pwd key\n/user_otp key\n/Cookie key\n/credentials/u container",
 		},
 		{
 			"exceptions", `{"auth_method":"password","auth_method_args":{"known_device":"x"},"password_change_date":"2023","passing":"y","revoke_tokens":"z"}`,
@@ -139,69 +139,10 @@ func redact(tb testing.TB, in string) Result {
 	if !bytes.Equal(again.Clean, clean) || len(again.Masked) != 0 || len(again.Counts) != 0 {
 		tb.Errorf("not idempotent:\n%s\n%s", clean, again.Clean)
 	}
-	if (len(got.Masked) == 0) != (string(clean) == in) {
+	if (len(got.Masked) == 0) != (string(clean) == in) && !got.Truncated {
 		tb.Errorf("changed without saying so, or the other way round: %s", clean)
 	}
 	return got
-}
-
-func TestQuery(t *testing.T) {
-	t.Parallel()
-	const m = schemas.Mask
-	for _, test := range []struct{ name, key, in, want string }{
-		{"flow executor", "query", `next=%2F&token=abc&x=1`, `next=%2F&token=` + m + `&x=1`},
-		{"encoded name", "query", `to%6ben=abc%26def&x=1`, `to%6ben=` + m + `&x=1`},
-		{"name encoded three times", "query", `to%25256ben=abc`, `to%25256ben=` + m},
-		{"inside next, encoded", "query", `next=%2Fapp%3Ftoken%3Dabc%26x%3D1&y=2`, `next=%2Fapp%3Ftoken%3D` + m + `%26x%3D1&y=2`},
-		{"inside next, twice", "query", `next=%252Fa%253Fkey%253Dabc%2526x`, `next=%252Fa%253Fkey%253D` + m + `%2526x`},
-		{"inside next, three times", "query", `next=%25252Fa%25253Fkey%25253Dabc`, `next=%25252Fa%25253Fkey%25253D` + m},
-		{"inside next, plain", "query", `next=/a?token=abc&x=1`, `next=/a?token=` + m + `&x=1`},
-		{"a query of its own that is encoded", "query", `token%3Dabc`, `token%3D` + m},
-		{"escapes of JSON", "query", `x=\"1\"\u0026token=a\\b\u00263=\ud83d\ude00`, `x=\"1\"\u0026token=` + m + `\u00263=\ud83d\ude00`},
-		{"a secret escaped by JSON", "query", `token=\u0061\ud83d\ude00bc`, `token=` + m},
-		{"a value with = in it", "query", `key=a=b=c&d=e`, `key=` + m + `&d=e`},
-		{"several", "query_string", `password=a&b=c&api_key=d`, `password=` + m + `&b=c&api_key=` + m},
-		{"the mask stays", "query", `token=` + m, `token=` + m},
-		{"nothing to hide", "query", `token=&x=1`, `token=&x=1`},
-		{"padding is no value", "query", `bWFrZXk==`, `bWFrZXk==`},
-		{"plain text", "query", `[...]`, `[...]`},
-		{"broken encoding", "query", `%zz%2=&token%3=abc%`, `%zz%2=&token%3=` + m},
-		{"exceptions", "query", `auth_method=password&passing=x`, `auth_method=password&passing=x`},
-		{"fragment in a form", "querystring", `password=ab#cd&x=y`, `password=` + m + `&x=y`},
-		{"URL", "url", `https://h/p?token=abc&x=1#top`, `https://h/p?token=` + m + `&x=1#top`},
-		{"URL with a secret before the fragment", "href", `/p?x=1&token=abc#top`, `/p?x=1&token=` + m + `#top`},
-		{"fragment", "redirect_uri", `https://h/#access_token=abc&expires=5`, `https://h/#access_token=` + m + `&expires=5`},
-		{"no query part", "path", `/api/token=abc/x`, `/api/token=abc/x`},
-		{"encoded URL", "next", `%2Fapp%3Ftoken%3Dabc`, `%2Fapp%3Ftoken%3D` + m},
-		{"another name", "message", `?token=abc`, `?token=abc`},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			got := redact(t, `{"context":{"`+test.key+`":"`+test.in+`"}}`)
-			if want := `{"context":{"` + test.key + `":"` + test.want + `"}}`; string(got.Clean) != want {
-				t.Errorf("got  %s\nwant %s", got.Clean, want)
-			}
-			if test.in != test.want && show(got) != "/context/"+test.key+" query" {
-				t.Errorf("masked %s", show(got))
-			}
-		})
-	}
-}
-
-func TestArgs(t *testing.T) {
-	t.Parallel()
-	const m = schemas.Mask
-	got := redact(t, `{"context":{"http_request":{"args":{"q":"token=a","list":["key=b",{"z":"?key=c&d"}]},"path":"/x?key=d"},"args":{"q":"token=a"}}}`)
-	want := `{"context":{"http_request":{"args":{"q":"token=` + m + `","list":["key=` + m + `",{"z":"?key=` + m + `&d"}]},"path":"/x?key=` + m + `"},"args":{"q":"token=a"}}}`
-	if string(got.Clean) != want {
-		t.Errorf("got  %s\nwant %s", got.Clean, want)
-	}
-	if want := []Count{{"query", 4}}; !slices.Equal(got.Counts, want) {
-		t.Errorf("counts %v, want %v", got.Counts, want)
-	}
-	if got := redact(t, `{"context":{"http_request":{"args":"token=a"}}}`); show(got) != "/context/http_request/args query" {
-		t.Errorf("args as a string: masked %q", show(got))
-	}
 }
 
 // TestGolden holds the engine to the events of authentik's documentation: not a
@@ -241,7 +182,7 @@ func TestRejections(t *testing.T) {
 		{"wrong field", `{"pk":"made-up"}`, schemas.ReasonInvalidField},
 		{"too deep", `{"a":` + deep, schemas.ReasonTooDeep},
 		{"too large", `{"a":"` + strings.Repeat("a", schemas.MaxRawBytes) + `"}`, schemas.ReasonTooLarge},
-		{"too large once masked", `{"keys":[` + strings.Repeat("1,", 300_000) + `1]}`, schemas.ReasonTooLarge},
+		{"too large once masked", `{"passwords":[` + strings.Repeat("1,", 300_000) + `1]}`, schemas.ReasonTooLarge},
 	} {
 		got, err := newEngine(t).Redact(nil, []byte(test.in))
 		var rejection *schemas.Rejection
@@ -274,8 +215,8 @@ func TestPanicIsClosed(t *testing.T) {
 func TestPointersAreBounded(t *testing.T) {
 	t.Parallel()
 	deep := strings.Repeat(`{"a long name of a member":`, 800)
-	members := strings.TrimSuffix(strings.Repeat(`"key":1,`, 10_000), ",")
-	in := `{"context":{"key":1,"b":` + deep + "{" + members + "}" + strings.Repeat("}", 802)
+	members := strings.TrimSuffix(strings.Repeat(`"pin_code":1,`, 10_000), ",")
+	in := `{"context":{"pin_code":1,"b":` + deep + "{" + members + "}" + strings.Repeat("}", 802)
 	got := redact(t, in)
 	if n := bytes.Count(got.Clean, []byte(schemas.Mask)); n != 10_001 {
 		t.Errorf("%d masks", n)
@@ -283,7 +224,7 @@ func TestPointersAreBounded(t *testing.T) {
 	if want := []Count{{"key", 10_001}}; !slices.Equal(got.Counts, want) {
 		t.Errorf("counts %v, want %v", got.Counts, want)
 	}
-	if !got.Truncated || len(got.Masked) != 1 || got.Header() != `["/context/key",""]` {
+	if !got.Truncated || len(got.Masked) != 1 || got.Header() != `["/context/pin_code",""]` {
 		t.Errorf("masked %d, header %.100s", len(got.Masked), got.Header())
 	}
 }
@@ -293,7 +234,7 @@ func TestHeader(t *testing.T) {
 	// Each name takes six times its bytes in the header.
 	var in strings.Builder
 	for i := range 5000 {
-		in.WriteString(`,"key\u0001` + strconv.Itoa(i) + `":1`)
+		in.WriteString(`,"token\u0001` + strconv.Itoa(i) + `":1`)
 	}
 	got := redact(t, "{"+in.String()[1:]+"}")
 	header := got.Header()
@@ -304,7 +245,7 @@ func TestHeader(t *testing.T) {
 	if err := json.Unmarshal([]byte(header), &pointers); err != nil {
 		t.Fatal(err)
 	}
-	if pointers[0] != "/key\u00010" || pointers[len(pointers)-1] != "" || len(pointers) != len(got.Masked)+1 {
+	if pointers[0] != "/token\u00010" || pointers[len(pointers)-1] != "" || len(pointers) != len(got.Masked)+1 {
 		t.Errorf("%d pointers, %d masked", len(pointers), len(got.Masked))
 	}
 	if got := redact(t, `{"a":1}`); got.Header() != "" {
@@ -316,9 +257,10 @@ func TestRedactJSON(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t)
 	for in, want := range map[string]string{
-		`[{"password":"x"}]`:            `[{"password":"` + schemas.Mask + `"}]`,
-		`"text"`:                        `"text"`,
-		`{"pk":5,"action":{"key":"a"}}`: `{"pk":5,"action":{"key":"` + schemas.Mask + `"}}`,
+		`[{"password":"x"}]`:              `[{"password":"` + schemas.Mask + `"}]`,
+		`"text"`:                          `"text"`,
+		`{"pk":5,"action":{"token":"a"}}`: `{"pk":5,"action":{"token":"` + schemas.Mask + `"}}`,
+		`"token=a1b2c3"`:                  `"token=` + schemas.Mask + `"`,
 	} {
 		if got, err := engine.RedactJSON(nil, []byte(in)); err != nil || string(got.Clean) != want {
 			t.Errorf("%s: %s, %v", in, got.Clean, err)
@@ -351,8 +293,8 @@ func TestConcurrentUse(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 8 {
 		group.Go(func() {
-			in := []byte(`{"context":{"password":"x","n":` + strconv.Itoa(i) + `,"query":"a=%26&key=` + strconv.Itoa(i) + `"}}`)
-			want := `{"context":{"password":"` + schemas.Mask + `","n":` + strconv.Itoa(i) + `,"query":"a=%26&key=` + schemas.Mask + `"}}`
+			in := []byte(`{"context":{"password":"x","n":` + strconv.Itoa(i) + `,"query":"a=%26&token=` + strconv.Itoa(i) + `"}}`)
+			want := `{"context":{"password":"` + schemas.Mask + `","n":` + strconv.Itoa(i) + `,"query":"a=%26&token=` + schemas.Mask + `"}}`
 			for range 200 {
 				if got, err := engine.Redact(nil, in); err != nil || string(got.Clean) != want {
 					t.Errorf("got %s, %v", got.Clean, err)
@@ -366,7 +308,7 @@ func TestConcurrentUse(t *testing.T) {
 // TestAllocations takes the memory of the walk from no pool, since the race
 // detector makes that forget at random.
 func TestAllocations(t *testing.T) {
-	event, w := kilobyte(t, false), new(walk)
+	event, w := kilobyte(t, false), newWalk(newEngine(t))
 	dst := make([]byte, 0, 4096)
 	n := testing.AllocsPerRun(100, func() {
 		if err := w.decodeJSON(event); err != nil {
@@ -376,7 +318,7 @@ func TestAllocations(t *testing.T) {
 		if err := w.run(); err != nil {
 			t.Fatal(err)
 		}
-		if r := w.result(nil); len(r.Masked) != 0 {
+		if r := w.result(); len(r.Masked) != 0 {
 			t.Fatal("it is not clean")
 		}
 	})

@@ -16,51 +16,95 @@ const maxPointerBytes = 16 << 10
 type report struct {
 	pointers []byte // one behind the other
 	entries  []entry
-	counts   [numRules]int
+	counts   []int // by rule
+	counted  bool
 	size     int // of the pointers as JSON
 	more     bool
 }
 
 type entry struct {
-	end  int // of its pointer in pointers
-	rule rule
+	start, end int // of its pointer in pointers
+	by         rule
+	digest     string
 }
 
-func (r *report) begin() { *r = report{pointers: r.pointers[:0], entries: r.entries[:0]} }
+func (r *report) begin() {
+	if r.counted {
+		clear(r.counts)
+	}
+	*r = report{pointers: r.pointers[:0], entries: r.entries[:0], counts: r.counts}
+}
 
-// add notes that the rule masked something n times in the value at place.
-func (r *report) add(w *walk, place frame, by rule, n int) {
-	r.counts[by] += n
+// add notes what was masked in the value, or the name, at place.
+func (r *report) add(w *walk, place *frame, edits []edit) {
+	if len(r.counts) < len(w.engine.rules) {
+		r.counts = make([]int, len(w.engine.rules))
+	}
+	r.counted = true
+	for i := range edits {
+		r.counts[edits[i].by]++
+	}
 	if r.more {
 		return
 	}
 	start := len(r.pointers)
-	for _, f := range w.open[1:] {
-		if !r.appendStep(w, f) {
-			break
+	if open := w.docs[0].open; len(open) > 0 {
+		for i := range open[1:] {
+			if !r.appendStep(w, &open[1+i]) {
+				break
+			}
 		}
+		r.more = r.more || !r.appendStep(w, place)
 	}
-	r.more = r.more || !r.appendStep(w, place)
 	if r.more {
 		r.pointers = r.pointers[:start]
 		return
 	}
-	r.entries = append(r.entries, entry{end: len(r.pointers), rule: by})
+	first := len(r.entries)
+	for i := range edits {
+		e := entry{start: start, end: len(r.pointers), by: edits[i].by}
+		if edits[i].digest > 0 {
+			e.digest = w.digests[edits[i].digest-1]
+		}
+		if !listed(r.entries[first:], e) {
+			r.entries = append(r.entries, e)
+		}
+		if len(r.entries)-first >= maxEntriesEach {
+			break
+		}
+	}
 	r.size += len(`"",`)
 }
 
+// maxEntriesEach is how many rules and fingerprints are told of one value.
+const maxEntriesEach = 64
+
+func listed(entries []entry, e entry) bool {
+	for i := range entries {
+		if entries[i].by == e.by && entries[i].digest == e.digest {
+			return true
+		}
+	}
+	return false
+}
+
 // appendStep appends one step of a pointer, false if it does not fit any more.
-func (r *report) appendStep(w *walk, f frame) bool {
+func (r *report) appendStep(w *walk, f *frame) bool {
 	start := len(r.pointers)
-	if f.key == 0 {
+	switch {
+	case f.cleanEnd > 0:
+		w.name = jsontoken.AppendText(w.name[:0], w.dst[f.cleanStart:f.cleanEnd])
+		r.pointers = jsontoken.AppendPointer(r.pointers, w.name)
+	case f.key == 0:
 		r.pointers = append(r.pointers, '/')
 		r.pointers = strconv.AppendUint(r.pointers, uint64(f.at), 10)
-	} else {
-		if tok := w.tokens[f.key]; r.size+int(tok.End-tok.Start)/6 > maxPointerBytes { // \uXXXX is the longest escape
+	default:
+		tok := w.docs[0].tokens[f.key]
+		if r.size+int(tok.End-tok.Start)/6 > maxPointerBytes { // \uXXXX is the longest escape
 			r.more = true
 			return false
 		}
-		r.pointers = jsontoken.AppendPointer(r.pointers, w.text(f.key))
+		r.pointers = jsontoken.AppendPointer(r.pointers, w.nameText(&w.docs[0], tok))
 	}
 	r.size += jsonLen(r.pointers[start:])
 	r.more = r.more || r.size > maxPointerBytes
@@ -81,16 +125,18 @@ func jsonLen(s []byte) int {
 	return n
 }
 
-// result copies the report, which is used again, into r.
+// result copies the report, which is used again, into out.
 func (r *report) result(out *Result, rules []Rule) {
 	out.Truncated = r.more
 	if len(r.entries) > 0 {
-		all, start := string(r.pointers), 0
+		all := string(r.pointers)
 		out.Masked = make([]Mask, len(r.entries))
 		for i, e := range r.entries {
-			out.Masked[i] = Mask{Pointer: all[start:e.end], Rule: rules[e.rule].Name}
-			start = e.end
+			out.Masked[i] = Mask{Pointer: all[e.start:e.end], Rule: rules[e.by].Name, Fingerprint: e.digest}
 		}
+	}
+	if !r.counted {
+		return
 	}
 	for by, n := range r.counts {
 		if n > 0 {
@@ -108,6 +154,9 @@ func (r *Result) Header() string {
 	}
 	out := []byte{'['}
 	for i := range r.Masked {
+		if i > 0 && r.Masked[i].Pointer == r.Masked[i-1].Pointer {
+			continue // found by two rules, or a member that stands there twice
+		}
 		out = append(jsontoken.AppendString(out, r.Masked[i].Pointer), ',')
 	}
 	if r.Truncated {

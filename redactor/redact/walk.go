@@ -1,188 +1,264 @@
 package redact
 
 import (
+	"hash/maphash"
 	"unsafe"
 
+	"sluice/redactor/redact/name"
 	"sluice/schemas"
 	"sluice/schemas/jsontoken"
 )
 
-// walk goes once over the tokens of an event, copying what it does not mask. It
-// holds the memory that one call needs and the next can use again.
-type walk struct {
-	decoder schemas.Decoder
-	event   schemas.Event
-	src     []byte
-	tokens  []jsontoken.Token
+// maxNesting is how deep texts are looked into that stand in strings: JSON in a
+// string of JSON in a string …, base64 counted in.
+const maxNesting = 6
 
+// walk goes once over an event, copying what it does not mask. It holds the
+// memory that one call needs and the next can use again.
+type walk struct {
+	engine   *Engine
+	decoder  schemas.Decoder
+	event    schemas.Event
+	contract bool // the text is an event, not any JSON
+
+	src []byte
 	// dst grows by the clean text; what stands in src before copied is in it.
 	dst    []byte
 	first  int
 	copied uint32
 
-	open   []frame
-	name   []byte // the text of an escaped name
-	query  query
-	report report
+	docs    [maxNesting + 1]document
+	layers  [maxNesting + 1][3]layer
+	base64  [maxNesting + 1][]byte
+	edits   []edit // of the string that is being searched
+	digests []string
+
+	cache   nameCache
+	name    []byte    // the text of an escaped name
+	words   []byte    // of a name
+	decoded [2][]byte // a name without its percent-encoding
+
+	// progress has a row for each container that is open, and one for the value in
+	// hand, of how far each path of the policy has been followed.
+	progress []progress
+	report   report
 }
 
-// frame is a container that the walk is in.
+// document is one JSON text: the event, or one that stands in a string of it.
+type document struct {
+	layer  layer
+	tokens []jsontoken.Token
+	tape   jsontoken.Tape // of a nested one
+	open   []frame
+}
+
+func newWalk(e *Engine) *walk {
+	w := &walk{engine: e}
+	w.cache.seed = maphash.MakeSeed()
+	return w
+}
+
+// frame is a value, or a container that the walk is in.
 type frame struct {
 	end uint32 // the token behind the container
 	// key is the token of its name, 0 if it is an element: then at is its index.
 	key, at uint32
 	next    uint32 // the index of the next element, if it is an array
-	// class is that of the name over an array: its elements go by it too.
-	class class
+	first   uint32 // the token behind the opening bracket
+	// cleanStart and cleanEnd are where in dst its name stands, if something in the
+	// name was masked.
+	cleanStart, cleanEnd uint32
+	// name is the decision on the name over it: elements of an array go by it too.
+	name  decision
 	array bool
-	// under tells that a name above means a secret outright.
+	// under tells that a name above means a secret.
 	under bool
 	// reference tells that the container says which object is meant, and not
 	// what is in it: a model reference of authentik, with pk, app and model_name.
 	reference bool
 	// request and args tell that this is http_request, or in its args.
 	request, args bool
+	// object is what is known of the members together, once it was asked for.
+	object members
+	// expect is by which rule the next element of an array is masked, 0 for none:
+	// what comes behind --password, or behind the name of a pair.
+	expect rule
+	// pairs tells that the array's parent is one too, so that it may be a pair.
+	pairs bool
 }
 
 // begin sets the walk up for the text that was just decoded.
 func (w *walk) begin(dst, src []byte) {
-	w.src, w.tokens = src, w.decoder.Tape.Tokens
-	w.dst, w.first, w.copied = dst, len(dst), 0
-	w.open = w.open[:0]
+	w.src, w.dst, w.first, w.copied = src, dst, len(dst), 0
+	w.docs[0].layer, w.docs[0].tokens = layer{text: src}, w.decoder.Tape.Tokens
+	w.digests = w.digests[:0]
 	w.report.begin()
 }
 
-// run visits each token once. There is no recursion: nesting costs a frame.
 func (w *walk) run() error {
-	for i := uint32(0); i < uint32(len(w.tokens)); i++ {
-		for len(w.open) > 0 && w.open[len(w.open)-1].end == i {
-			w.open = w.open[:len(w.open)-1]
-		}
-		if i == 0 {
-			w.enter(i, frame{})
-			continue
-		}
-		parent := &w.open[len(w.open)-1]
-		place := frame{class: parent.class, under: parent.under, args: parent.args}
-		if parent.array {
-			place.at = parent.next
-			parent.next++
-		} else {
-			place.key, place.class = i, classify(w.text(i))
-			i++
-		}
-		place.under = place.under || place.class&outright != 0
-		place.args = place.args || parent.request && place.class&isArgs != 0
-		if !w.enter(i, place) {
-			w.scalar(i, place, parent.reference)
-			if len(w.dst)-w.first > schemas.MaxPayloadBytes { // masks are longer than what they cover
-				return &schemas.Rejection{Reason: schemas.ReasonTooLarge}
-			}
-		}
+	if err := w.visit(&w.docs[0], 0); err != nil {
+		return err
 	}
 	w.copy(uint32(len(w.src)))
 	return nil
 }
 
-// enter opens the container at token i, if it is one.
-func (w *walk) enter(i uint32, f frame) bool {
-	tok := w.tokens[i]
-	switch tok.Kind {
-	case jsontoken.Array:
-		f.array = true
-	case jsontoken.Object:
-		f.request = f.class&isHTTPRequest != 0
-		f.reference = f.under && w.isReference(i)
-		f.class = 0
-	default:
-		return false
-	}
-	f.end = tok.Next
-	w.open = append(w.open, f)
-	return true
-}
-
-// isReference reports whether the object at token i has what makes a model
-// reference complete.
-func (w *walk) isReference(i uint32) bool {
-	var pk, app, model bool
-	for key := i + 1; key < w.tokens[i].Next; key = w.tokens[key+1].Next {
-		tape := &w.decoder.Tape
-		switch tok := w.tokens[key]; tok.End - tok.Start - 2 {
-		case 2:
-			pk = pk || tape.TextIs(int(key), "pk")
-		case 3:
-			app = app || tape.TextIs(int(key), "app")
-		case 10:
-			model = model || tape.TextIs(int(key), "model_name")
+// visit goes over each token of a document once. Nesting of containers costs a
+// frame; only documents inside strings recurse, up to maxNesting.
+func (w *walk) visit(d *document, depth int) error {
+	d.open = d.open[:0]
+	for i := uint32(0); i < uint32(len(d.tokens)); i++ {
+		for len(d.open) > 0 && d.open[len(d.open)-1].end == i {
+			d.open = d.open[:len(d.open)-1]
+		}
+		var place frame
+		var parent *frame
+		if i > 0 {
+			parent = &d.open[len(d.open)-1]
+			place = frame{under: parent.under, args: parent.args}
+			if parent.array {
+				place.name, place.at, place.pairs = parent.name, parent.next, true
+				parent.next++
+			} else {
+				w.member(d, i, depth, &place)
+				i++
+			}
+			place.under = place.under || place.name.class&name.Secret != 0
+			place.args = place.args || parent.request && place.name.class&name.Args != 0
+		}
+		if depth == 0 && len(w.engine.policy.paths) > 0 {
+			w.follow(d, &place, parent)
+		}
+		if w.enter(d, i, &place) {
+			continue
+		}
+		w.value(d, i, depth, &place, parent)
+		if len(w.dst)-w.first > schemas.MaxPayloadBytes { // masks are longer than what they cover
+			return &schemas.Rejection{Reason: schemas.ReasonTooLarge}
 		}
 	}
-	return pk && app && model
+	return nil
 }
 
-// scalar masks the value at token i if it must be. Null, true and false hold no
-// secret. inReference tells that it is a member of a model reference.
-func (w *walk) scalar(i uint32, place frame, inReference bool) {
-	tok := w.tokens[i]
-	if tok.Kind != jsontoken.String && tok.Kind != jsontoken.Number {
-		return
-	}
-	switch {
-	case place.class&listed != 0:
-		w.mask(tok, place, ruleKey)
-	case place.class&added != 0:
-		w.mask(tok, place, ruleAddedKey)
-	case place.under && !(inReference && place.class&identifies != 0):
-		w.mask(tok, place, ruleContainer)
-	case tok.Kind == jsontoken.String && (place.args || place.class&(isQuery|isURL) != 0):
-		spans := w.query.secrets(w.src, tok, place.class&isURL != 0 && !place.args)
-		for _, s := range spans {
-			w.copy(s.start)
-			w.dst, w.copied = append(w.dst, schemas.Mask...), s.end
-		}
-		if len(spans) > 0 {
-			w.report.add(w, place, ruleQuery, len(spans))
-		}
-	}
-}
-
-const quotedMask = `"` + schemas.Mask + `"`
-
-// mask replaces the whole scalar, unless it is the mask already.
-func (w *walk) mask(tok jsontoken.Token, place frame, by rule) {
-	if tok.Kind == jsontoken.String && string(w.src[tok.Start:tok.End]) == quotedMask {
+// member decides about the name at token i, and masks what is a secret in it.
+func (w *walk) member(d *document, i uint32, depth int, place *frame) {
+	tok := d.tokens[i]
+	place.key, place.name = i, w.decide(w.nameText(d, tok))
+	if !place.name.suspect || !w.search(d, tok, depth, false) || depth > 0 {
 		return
 	}
 	w.copy(tok.Start)
-	w.dst, w.copied = append(w.dst, quotedMask...), tok.End
-	w.report.add(w, place, by, 1)
+	place.cleanStart = uint32(len(w.dst))
+	w.apply()
+	w.copy(tok.End)
+	place.cleanEnd = uint32(len(w.dst))
+	w.report.add(w, place, w.edits)
+	w.edits = w.edits[:0]
 }
 
-// copy appends what stands in src up to that offset and is not copied yet.
-func (w *walk) copy(end uint32) {
-	w.dst = append(w.dst, w.src[w.copied:end]...)
-	w.copied = end
-}
-
-// text returns the text of the name at token i, valid until the next call.
-func (w *walk) text(i uint32) []byte {
-	tok := w.tokens[i]
-	if !tok.Escaped {
-		return w.src[tok.Start+1 : tok.End-1]
+// enter opens the container at token i, if it is one.
+func (w *walk) enter(d *document, i uint32, place *frame) bool {
+	tok := d.tokens[i]
+	switch tok.Kind {
+	case jsontoken.Array:
+		place.array = true
+	case jsontoken.Object:
+		place.request = place.name.class&name.Request != 0
+		place.reference = place.under && d.isReference(i)
+		place.name.class = 0
+	default:
+		return false
 	}
-	w.name = jsontoken.AppendText(w.name[:0], w.src[tok.Start:tok.End])
-	return w.name
+	place.first, place.end = i+1, tok.Next
+	d.open = append(d.open, *place)
+	return true
 }
 
-// size is about how many bytes of memory the walk holds.
+// search finds the secrets in the string that is the token, a value or a name,
+// and reports whether there are any.
+func (w *walk) search(d *document, tok jsontoken.Token, depth int, form bool) bool {
+	if tok.End-tok.Start < shortestText+2 {
+		return false
+	}
+	before := len(w.edits)
+	text := d.text(tok, &w.layers[depth][0])
+	if len(w.engine.policy.values) > 0 {
+		w.searchPatterns(text)
+	}
+	w.inspect(text, depth, form)
+	return len(w.edits) > before
+}
+
+// shortestText is the length from which a text may hold a secret and something
+// that tells so: "p=x" has none of the names.
+const shortestText = 5
+
+// searchPatterns looks for the users' own shapes.
+func (w *walk) searchPatterns(l layer) {
+	for i := range w.engine.policy.values {
+		v := &w.engine.policy.values[i]
+		for from := 0; ; {
+			at := indexFrom(l.text, v.literal, from)
+			if at < 0 {
+				break
+			}
+			// What stands before counts for \b and ^, so the whole text is searched
+			// where the pattern has no literal to begin with.
+			match := v.pattern.FindSubmatchIndex(l.text[from:])
+			if match == nil {
+				break
+			}
+			start, end := match[0], match[1]
+			if len(match) > 2 && match[2] >= 0 {
+				start, end = match[2], match[3]
+			}
+			if start < end {
+				w.edit(&l, from+start, from+end, v.by, false)
+			}
+			from += max(match[1], match[0]+1)
+			if from > len(l.text) {
+				break
+			}
+		}
+	}
+}
+
+// size is about how many bytes of memory the walk holds beyond its own.
 func (w *walk) size() int {
-	tape := cap(w.decoder.Tape.Tokens)*int(unsafe.Sizeof(jsontoken.Token{})) + cap(w.event.Extra)*int(unsafe.Sizeof(schemas.Member{}))
-	return tape + cap(w.name) + cap(w.report.pointers) + w.query.size()
+	n := cap(w.decoder.Tape.Tokens)*int(unsafe.Sizeof(jsontoken.Token{})) + cap(w.event.Extra)*int(unsafe.Sizeof(schemas.Member{}))
+	n += cap(w.name) + cap(w.words) + cap(w.edits)*int(unsafe.Sizeof(edit{})) + cap(w.progress)*8 + cap(w.report.pointers)
+	for i := range w.docs {
+		n += cap(w.docs[i].tape.Tokens)*int(unsafe.Sizeof(jsontoken.Token{})) + cap(w.docs[i].open)*int(unsafe.Sizeof(frame{})) + cap(w.base64[i])
+		for _, l := range w.layers[i] {
+			n += cap(l.text) + 4*cap(l.pos)
+		}
+	}
+	return n
+}
+
+// maxKeptBytes is how much scratch memory is kept for the next event: some
+// hundred times what a usual event needs.
+const maxKeptBytes = 2 << 20
+
+// release gives the memory back, without what it points to of the event, so that
+// a payload is not held longer than its event. What was decoded of it in scratch
+// memory is overwritten by the next.
+func (w *walk) release() {
+	clear(w.event.Extra)
+	clear(w.digests)
+	w.event = schemas.Event{Extra: w.event.Extra[:0]}
+	w.src, w.dst, w.edits = nil, nil, w.edits[:0]
+	for i := range w.docs {
+		w.docs[i].layer, w.docs[i].tokens = layer{}, nil
+	}
+	if w.size() <= maxKeptBytes {
+		w.engine.scratch.Put(w)
+	}
 }
 
 // result hands over what the walk has found.
-func (w *walk) result(rules []Rule) Result {
+func (w *walk) result() Result {
 	r := Result{Clean: w.dst, PK: w.event.PK, Action: w.event.Action, Created: w.event.Created}
-	w.report.result(&r, rules)
+	w.report.result(&r, w.engine.rules)
 	return r
 }

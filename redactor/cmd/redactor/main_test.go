@@ -62,11 +62,11 @@ func TestCommands(t *testing.T) {
 		args, stdin, stdout, stderr string
 		code                        int
 	}{
-		{"filter", "{\"key\":1}\n", "{\"key\":\"********************\"}\n", "", 0},
+		{"filter", "{\"token\":1}\n", "{\"token\":\"********************\"}\n", "", 0},
 		{"filter", "{}\n\n", "{}\n", "{\"line\":2,\"reason\":\"invalid_json\"}\n", 3},
 		{"filter", "", "", "", 0},
 		{"filter x", "", "", "takes no arguments", 2},
-		{"explain", "{\"key\":1}\n", "line 1: 1 masked\n  \"/key\" key\n", "", 0},
+		{"explain", "{\"token\":1}\n", "line 1: 1 masked\n  \"/token\" key\n", "", 0},
 		{"explain " + file, "", "event: 1 masked\n  \"/token\" key\n", "", 0},
 		{"explain -", "[]", "line 1: refused: not_an_object: the event is JSON, but not an object\n", "", 3},
 		{"explain /does/not/exist", "", "", "no such file", 1},

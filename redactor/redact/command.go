@@ -1,0 +1,126 @@
+package redact
+
+import (
+	"bytes"
+
+	"sluice/redactor/redact/name"
+)
+
+// dash reads what begins with the - at text[at], which may be an option on a
+// command line.
+func (s *scanner) dash(at int) int {
+	text := s.text
+	if at+1 >= len(text) || at > 0 && text[at-1] > ' ' && kinds[text[at-1]] != kindQuote && text[at-1] != '=' && text[at-1] != '[' {
+		return at + 1
+	}
+	start := at + 1
+	if text[start] == '-' {
+		start++
+	}
+	end := start
+	for end < len(text) && end-start < longestName && (wordByte[text[end]] || text[end] == '-' || text[end] == '_' || text[end] == '.') {
+		end++
+	}
+	if end == start {
+		return start
+	}
+	if start == at+1 && (end == start+1 || kinds[text[start]] == kindWord && text[start] == 'p') {
+		if to := s.shortOption(start, end); to > 0 {
+			return to
+		}
+	}
+	from := skipSpaces(text, end)
+	if from == end || from >= len(text) || text[from] == '-' {
+		return start
+	}
+	decided := s.w.decide(text[start:end])
+	if decided.class&(name.Secret|name.Perhaps) == 0 {
+		return start
+	}
+	valueStart, valueEnd, quoted := s.value(from, false)
+	value := text[min(valueStart, valueEnd):valueEnd]
+	switch {
+	case !hidden(value), !quoted && wordy(value):
+		return start
+	case decided.class&name.Secret == 0 && !likely(value, decided.class):
+		return start
+	}
+	s.w.edit(&s.l, valueStart, valueEnd, ruleArgument, decided.class&name.Guessable != 0)
+	return valueEnd
+}
+
+// shortOption reads -u user:password of curl, -pPASSWORD of MySQL's commands, -p
+// PASSWORD of sshpass and others, -w of LDAP's, -a of redis-cli. It returns where
+// to go on, 0 if it is none of these.
+func (s *scanner) shortOption(start, end int) int {
+	text := s.text
+	letter := text[start]
+	if bytes.IndexByte([]byte("upwa"), letter) < 0 {
+		return 0
+	}
+	known := s.commands()
+	if letter == 'p' && end > start+1 {
+		if known&(seenMySQL|seenSSHPass) == 0 {
+			return 0
+		}
+		valueStart, valueEnd, _ := s.plainValue(start+1, false)
+		return s.optionValue(valueStart, valueEnd)
+	}
+	from := skipSpaces(text, end)
+	if from == end || end != start+1 {
+		return 0
+	}
+	valueStart, valueEnd, _ := s.value(from, false)
+	if valueStart >= valueEnd {
+		return 0
+	}
+	switch {
+	case letter == 'u' && known&seenCurl != 0:
+		colon := bytes.IndexByte(text[valueStart:valueEnd], ':')
+		if colon < 0 {
+			return 0
+		}
+		return s.optionValue(valueStart+colon+1, valueEnd)
+	case letter == 'p' && known&seenSSHPass != 0, letter == 'w' && known&seenLDAP != 0, letter == 'a' && known&seenRedis != 0:
+		return s.optionValue(valueStart, valueEnd)
+	}
+	return 0
+}
+
+func (s *scanner) optionValue(start, end int) int {
+	if start >= end || !hidden(s.text[start:end]) {
+		return 0
+	}
+	s.w.edit(&s.l, start, end, ruleArgument, true)
+	return end
+}
+
+// quote reads what begins with the quote at text[at], which may be a password in
+// an SQL statement: PASSWORD '…', IDENTIFIED BY '…', password('…').
+func (s *scanner) quote(at int) int {
+	text := s.text
+	if s.query.open && !s.form {
+		s.endQuery()
+	}
+	before := at
+	for before > 0 && at-before < maxSpaces && (text[before-1] == ' ' || text[before-1] == '(') {
+		before--
+	}
+	if before == at || before == 0 || kinds[text[before-1]] != kindWord {
+		return at + 1
+	}
+	word := nameStart(text, before, max(0, before-16))
+	switch w := text[word:before]; {
+	case foldIs(w, "password"), foldIs(w, "passwd"), foldIs(w, "passphrase"):
+	case foldIs(w, "by") && word > 11 && foldIs(text[word-11:word-1], "identified"):
+	default:
+		return at + 1
+	}
+	end := quoteEnd(text, at)
+	value := text[at+1 : end]
+	if !hidden(value) || text[at] != '\'' && bytes.IndexByte(value, ' ') >= 0 || bytes.IndexByte(value, ' ') >= 0 && text[before] != ' ' {
+		return at + 1
+	}
+	s.w.edit(&s.l, at+1, end, ruleSQL, true)
+	return end
+}

@@ -1,0 +1,232 @@
+package redact
+
+import (
+	"bytes"
+
+	"sluice/redactor/redact/credential"
+	"sluice/redactor/redact/name"
+)
+
+// scanner goes once over a text and finds the secrets in it: words that are
+// credentials by their shape, and what follows a name that means a secret.
+type scanner struct {
+	w     *walk
+	l     layer
+	text  []byte
+	depth int
+	// form tells that the whole text is a query string or the like: nothing but &
+	// ends a value.
+	form bool
+	// encoded tells that there is something that undoing encodings may change.
+	encoded bool
+	// vain counts what looked like JSON and was none.
+	vain int
+	// nameFrom is where a name may begin: behind the last value.
+	nameFrom int
+	// query is what is known of the parameters in the word that is being read.
+	query query
+	seen  seen
+	// lineStart and lineEnd are the line whose end was looked for last.
+	lineStart, lineEnd int
+	lineQuote          byte
+	// urlForm tells that a form is the query of a URL: then a # ends it.
+	urlForm bool
+}
+
+// kind is what a byte means in a text.
+type kind uint8
+
+const (
+	kindOther kind = iota
+	kindWord
+	kindSpace
+	kindQuote
+	kindEquals
+	kindColon
+	kindDash
+	kindQuestion
+	kindAmpersand
+	kindHash
+	kindLess
+	kindOpen
+	kindEncoded
+	kindDigit
+	kindAt
+)
+
+var kinds = func() (table [256]kind) {
+	for c := range table {
+		switch {
+		case '0' <= c && c <= '9':
+			table[c] = kindDigit
+		case 'a' <= c|0x20 && c|0x20 <= 'z':
+			table[c] = kindWord
+		case c <= ' ':
+			table[c] = kindSpace
+		}
+	}
+	for c, k := range map[byte]kind{
+		'"': kindQuote, '\'': kindQuote, '`': kindQuote, '=': kindEquals, ':': kindColon, '-': kindDash, '?': kindQuestion,
+		'&': kindAmpersand, '#': kindHash, '<': kindLess, '{': kindOpen, '[': kindOpen, '%': kindEncoded, '\\': kindEncoded, '@': kindAt,
+	} {
+		table[c] = k
+	}
+	return table
+}()
+
+// wordByte marks letters and digits of ASCII.
+var wordByte = func() (table [256]bool) {
+	for c := range table {
+		table[c] = kinds[c] == kindWord || kinds[c] == kindDigit
+	}
+	return table
+}()
+
+// scan finds all of it. Each case returns how far the text has been read.
+func (s *scanner) scan() {
+	text := s.text
+	s.query.open = s.form
+	s.urlForm = s.form && (bytes.IndexByte(text, '?') >= 0 || text[0] == '#')
+	for i := 0; i < len(text); {
+		switch kinds[text[i]] {
+		case kindWord, kindDigit:
+			i = s.word(i)
+		case kindEquals:
+			i = s.equals(i)
+		case kindColon:
+			i = s.colon(i)
+		case kindDash:
+			i = s.dash(i)
+		case kindSpace:
+			s.endQuery()
+			i++
+		case kindQuote:
+			i = s.quote(i)
+		case kindQuestion, kindHash, kindAmpersand:
+			s.query.open = true
+			s.nameFrom = i + 1
+			i++
+		case kindLess:
+			s.endQuery()
+			i = s.markup(i)
+		case kindOpen:
+			if end := s.embedded(i); end > 0 {
+				s.nameFrom = end
+				i = end
+				continue
+			}
+			i++
+		case kindAt:
+			s.credentialsBeforeHost(i)
+			i++
+		case kindEncoded:
+			s.encoded = true
+			i++
+		default:
+			i++
+		}
+	}
+	s.endQuery()
+}
+
+// word reads the word that begins at text[start] and returns where to go on.
+func (s *scanner) word(start int) int {
+	text := s.text
+	end := start + 1
+	for end < len(text) && wordByte[text[end]] {
+		end++
+	}
+	if start+1 < len(text) && (credential.Starts(text[start], text[start+1]) || end < len(text) && text[end] == credential.Tilde) {
+		if found, ok := credential.Match(text, start); ok {
+			s.w.edit(&s.l, found.Start, found.End, ruleFormats+rule(found.Format), false)
+			return max(found.End, end)
+		}
+	}
+	if len(text)-start >= shortestBase64 && (start == 0 || base64Value[text[start-1]] >= 64 || text[start-1] == '/') {
+		if to, ok := s.base64Run(start); ok {
+			return to
+		}
+	}
+	switch end - start {
+	case 2:
+		if text[start]|0x20 == 'i' && text[start+1]|0x20 == 's' {
+			return s.is(start, end)
+		}
+	case 4, 5, 6, 7, 8, 9, 10:
+		if kinds[text[start]] == kindDigit {
+			s.digits(start, end)
+			return end
+		}
+		if schemeInitial[text[start]] && end < len(text) && text[end] == ' ' {
+			return s.scheme(start, end)
+		}
+	}
+	return end
+}
+
+// is reads "password is X".
+func (s *scanner) is(start, end int) int {
+	if start < 2 || s.text[start-1] != ' ' || end >= len(s.text) || s.text[end] != ' ' {
+		return end
+	}
+	from := nameStart(s.text, start-1, s.nameFrom)
+	class := s.w.decideEncoded(s.text[from : start-1]).class
+	if class&name.Secret == 0 {
+		return end
+	}
+	valueStart, valueEnd, _ := s.plainValue(end+1, false)
+	if value := s.text[valueStart:valueEnd]; hidden(value) && (hasDigit(value) || hasSymbol(value)) && !wordy(value) {
+		s.w.edit(&s.l, valueStart, valueEnd, ruleAssignment, class&name.Guessable != 0)
+		return valueEnd
+	}
+	return end
+}
+
+// digits reads a number that may be a one-time code: one of 4 to 10 digits behind
+// "code is", "OTP:" and the like, where the text before says what code it is.
+func (s *scanner) digits(start, end int) {
+	for i := start; i < end; i++ {
+		if kinds[s.text[i]] != kindDigit {
+			return
+		}
+	}
+	if end < len(s.text) && (s.text[end] == '.' || s.text[end] == '-' || s.text[end] == ':') && end+1 < len(s.text) && wordByte[s.text[end+1]] {
+		return // a version, a date, a time
+	}
+	if codePhrase(s.text[max(0, start-codeReach):start]) {
+		s.w.edit(&s.l, start, end, ruleOneTimeCode, true)
+	}
+}
+
+// seen is which commands the text names, found out when one of their options
+// comes.
+type seen uint8
+
+const (
+	seenKnown seen = 1 << iota
+	seenCurl
+	seenMySQL
+	seenSSHPass
+	seenLDAP
+	seenRedis
+)
+
+// commands returns which commands the text names.
+func (s *scanner) commands() seen {
+	if s.seen&seenKnown == 0 {
+		s.seen = seenKnown
+		for _, c := range []struct {
+			name string
+			seen seen
+		}{
+			{"curl", seenCurl}, {"wget", seenCurl}, {"http ", seenCurl}, {"mysql", seenMySQL}, {"mariadb", seenMySQL}, {"sshpass", seenSSHPass},
+			{"docker login", seenSSHPass}, {"helm registry", seenSSHPass}, {"podman login", seenSSHPass}, {"oc login", seenSSHPass},
+			{"ldap", seenLDAP}, {"redis-cli", seenRedis},
+		} {
+			if bytes.Contains(s.text, []byte(c.name)) {
+				s.seen |= c.seen
+			}
+		}
+	}
+	return s.seen
+}

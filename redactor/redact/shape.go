@@ -1,0 +1,178 @@
+package redact
+
+import (
+	"bytes"
+
+	"sluice/redactor/redact/name"
+	"sluice/schemas"
+)
+
+// hidden reports whether there is something to hide: not nothing, not the mask,
+// nor what others have masked already: ***, [REDACTED], <hidden>, xxxxxxxx.
+func hidden(value []byte) bool {
+	switch {
+	case len(value) == 0, string(value) == schemas.Mask:
+		return false
+	case len(value) >= 3 && (value[0] == '*' || value[0] == 'x' || value[0] == 'X' || value[0] == '.' || value[0] == '-' || value[0] == '#'):
+		for _, c := range value {
+			if c != value[0] {
+				return true
+			}
+		}
+		return false
+	}
+	return !bracketedWord(value)
+}
+
+// bracketedWord reports whether the value is one word in brackets, which stands
+// for something that is not shown: [FILTERED], <redacted>, {{ token }}, ${TOKEN}.
+func bracketedWord(value []byte) bool {
+	value = bytes.TrimPrefix(value, []byte("$"))
+	if len(value) < 3 || len(value) > longestName {
+		return false
+	}
+	var closing byte
+	switch value[0] {
+	case '[':
+		closing = ']'
+	case '<':
+		closing = '>'
+	case '(':
+		closing = ')'
+	case '{':
+		closing = '}'
+	default:
+		return false
+	}
+	if value[len(value)-1] != closing {
+		return false
+	}
+	for _, c := range value[1 : len(value)-1] {
+		if kinds[c] != kindWord && c != '_' && c != '-' && c != ' ' && c != '.' && c != '{' && c != '}' && c != '*' {
+			return false
+		}
+	}
+	return true
+}
+
+// likely reports whether a value looks like a secret, where its name may mean one
+// or something else.
+func likely(value []byte, class name.Class) bool {
+	if class&name.Guessable != 0 {
+		return hidden(value) && !wordy(value) && !pathLike(value) && bytes.IndexByte(value, ' ') < 0
+	}
+	return len(value) >= 8 && hidden(value) && tokenLike(value)
+}
+
+// tokenLike reports whether a value looks made by a machine to be guessed by
+// nobody: it has a run of letters and digits in which a letter follows a digit, and
+// it is not a UUID, a time or an address.
+func tokenLike(value []byte) bool {
+	if len(value) > longestToken {
+		value = value[:longestToken]
+	}
+	if len(value) < 8 || isUUID(value) {
+		return false
+	}
+	run, mixed, upper, lowerCase, digits := 0, false, 0, 0, 0
+	for i, c := range value {
+		switch {
+		case 'a' <= c && c <= 'z':
+			lowerCase++
+		case 'A' <= c && c <= 'Z':
+			upper++
+		case '0' <= c && c <= '9':
+			digits++
+		case bytes.IndexByte([]byte("-_.~+/=|!$%*@^#"), c) >= 0:
+			run = 0
+			continue
+		default:
+			return false // a space, a bracket, another alphabet
+		}
+		run++
+		if run >= 5 && digits > 0 && i > 0 && kinds[c] == kindWord && kinds[value[i-1]] == kindDigit {
+			mixed = true
+		}
+		if run >= 24 && upper > 2 && lowerCase > 2 {
+			mixed = true // twenty letters and more that are no word
+		}
+	}
+	return mixed && upper+lowerCase >= 2
+}
+
+const longestToken = 128
+
+func isUUID(value []byte) bool {
+	if len(value) != 36 || value[8] != '-' || value[13] != '-' || value[18] != '-' || value[23] != '-' {
+		return false
+	}
+	for _, c := range value {
+		if _, ok := unhex(c); !ok && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// likelyParameter is likely for a parameter of a URL, where key=… rarely means
+// anything but a secret.
+func likelyParameter(value []byte) bool {
+	return hidden(value) && !wordy(value) && (len(value) >= 16 && !identifier(value) || hasDigit(value) && !allDigits(value) && len(value) >= 6) && !isUUID(value)
+}
+
+// harmlessParameter reports whether the value of a parameter that usually is a
+// secret is none: a path or a URL to come back to, a short number, a word.
+func harmlessParameter(value []byte) bool {
+	return len(value) == 0 || value[0] == '/' || bytes.HasPrefix(value, []byte("http")) || bytes.HasPrefix(value, []byte("%2F")) ||
+		len(value) < 6 && allDigits(value) || wordy(value)
+}
+
+// identifier reports whether the value is a plain name: letters, and - _ . between.
+func identifier(value []byte) bool {
+	for _, c := range value {
+		if kinds[c] != kindWord && c != '_' && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return len(value) > 0
+}
+
+func pathLike(value []byte) bool {
+	return value[0] == '/' || value[0] == '~' || value[0] == '.' || len(value) > 2 && value[1] == ':' && (value[2] == '\\' || value[2] == '/')
+}
+
+func allLetters(value []byte) bool {
+	for _, c := range value {
+		if kinds[c] != kindWord {
+			return false
+		}
+	}
+	return len(value) > 0
+}
+
+func allDigits(value []byte) bool {
+	for _, c := range value {
+		if kinds[c] != kindDigit {
+			return false
+		}
+	}
+	return len(value) > 0
+}
+
+func hasDigit(value []byte) bool {
+	for _, c := range value {
+		if kinds[c] == kindDigit {
+			return true
+		}
+	}
+	return false
+}
+
+func hasSymbol(value []byte) bool {
+	for _, c := range value {
+		if !wordByte[c] && c < 0x80 && c != '-' && c != '\'' && c != '.' && c != ',' {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,120 @@
+package redact
+
+import "bytes"
+
+// value finds the value that begins at or behind text[from]: what stands in
+// quotes, or a plain one.
+func (s *scanner) value(from int, skip bool) (start, end int, quoted bool) {
+	text := s.text
+	if skip {
+		from = skipSpaces(text, from)
+	}
+	if from >= len(text) {
+		return from, from, false
+	}
+	at := from
+	if at+1 < len(text) && bytes.IndexByte([]byte("bBuUrRfF"), text[at]) >= 0 && kinds[text[at+1]] == kindQuote {
+		at++ // b'…' of Python
+	}
+	if kinds[text[at]] == kindQuote {
+		return at + 1, quoteEnd(text, at), true
+	}
+	start, end, _ = s.plainValue(from, false)
+	return start, end, false
+}
+
+// quoteEnd is where the quote at text[at] is closed, the end of the text if it is
+// not: then it was cut off.
+func quoteEnd(text []byte, at int) int {
+	for i := at + 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case text[at]:
+			return i
+		}
+	}
+	return len(text)
+}
+
+// plainValue finds the end of the value that begins at text[from] and is in no
+// quotes. White space ends it, and punctuation only where something else begins
+// behind it: a password may well have a comma in it. In a URL & and # do.
+func (s *scanner) plainValue(from int, inURL bool) (start, end int, ok bool) {
+	text := s.text
+	if from < s.query.plainEnd && from >= s.query.plainStart && inURL == s.query.plainURL {
+		return from, s.query.plainEnd, true
+	}
+	i := from
+scan:
+	for ; i < len(text); i++ {
+		if wordByte[text[i]] {
+			continue
+		}
+		switch c := text[i]; c {
+		case '&':
+			if inURL || startsName(text, i+1) {
+				break scan
+			}
+		case '#':
+			if inURL {
+				break scan
+			}
+		case '"', '\'', '`', ';', ',', ')', ']', '}', '>', '|':
+			if i > from && ends(text, i+1) {
+				break scan
+			}
+		case '<':
+			if i+1 < len(text) && (text[i+1] == '/' || kinds[text[i+1]] == kindWord) {
+				break scan
+			}
+		case '\\':
+			if i+1 < len(text) && bytes.IndexByte([]byte(`nrt"'`), text[i+1]) >= 0 {
+				break scan
+			}
+		default:
+			if c <= ' ' {
+				break scan
+			}
+		}
+	}
+	end = i
+	if end > from+1 && text[end-1] == '.' && (end == len(text) || text[end] <= ' ') {
+		end-- // of the sentence
+	}
+	s.query.plainStart, s.query.plainEnd, s.query.plainURL = from, end, inURL
+	return from, end, end > from
+}
+
+// ends reports whether what begins at text[i], behind punctuation, shows that the
+// value before that is over.
+func ends(text []byte, i int) bool {
+	if i >= len(text) {
+		return true
+	}
+	switch c := text[i]; {
+	case c <= ' ':
+		return true
+	case wordByte[c]:
+		return startsName(text, i)
+	case c == '"' || c == '\'' || c == ')' || c == ']' || c == '}' || c == ',' || c == ';' || c == '>' || c == '<' || c == '\\' || c == '.':
+		return true
+	}
+	return false
+}
+
+// startsName reports whether a name and its = or : begins at text[i].
+func startsName(text []byte, i int) bool {
+	for end := min(len(text), i+longestShortName); i < end; i++ {
+		switch c := text[i]; {
+		case wordByte[c] || c == '_' || c == '-' || c == '.':
+		case c == '=' || c == ':':
+			return true
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+const longestShortName = 32

@@ -34,7 +34,7 @@ func (s *scanner) equals(at int) int {
 	from := s.nameFrom
 	s.nameFrom = next
 	if !s.query.open {
-		if next < len(text) && (text[next] == '=' || text[next] == '~') || at > 0 && (text[at-1] == '!' || text[at-1] == '=' || text[at-1] == '<') {
+		if next < len(text) && (text[next] == '=' || text[next] == '~' && next+1 < len(text) && text[next+1] == ' ') || at > 0 && (text[at-1] == '!' || text[at-1] == '=' || text[at-1] == '<') {
 			return next
 		}
 		if next < len(text) && text[next] == '>' {
@@ -55,15 +55,15 @@ func (s *scanner) colon(at int) int {
 		return next
 	}
 	from := s.nameFrom
-	if next < len(text) && text[next] == '=' { // :=
-		return next
-	}
 	if next < len(text) && text[next] == ':' {
 		return next + 1
 	}
 	span := s.nameBefore(at, from)
 	if span.start == span.end || kinds[text[span.start]] == kindDigit {
 		return next
+	}
+	if next < len(text) && text[next] == '=' { // :=
+		next++
 	}
 	to := s.named(span, next)
 	if to > next {
@@ -168,7 +168,11 @@ func (s *scanner) assigned(n nameSpan, decided decision, from int) int {
 		if !likely(value, class) {
 			return from
 		}
-	case !quoted && decided.by == ruleKey:
+	case !quoted && decided.by < ruleFormats:
+		if rest := text[end:]; len(rest) > 3 && string(rest[:3]) == " = " && !n.spaced {
+			n.spaced = true // password: str = …, with the type between
+			return s.assigned(n, decided, end+3)
+		}
 		if wordy(value) || isScheme(value) && end < len(text) && text[end] == ' ' {
 			return from
 		}
@@ -202,7 +206,7 @@ func (s *scanner) enclosed(class name.Class, by rule, from int) bool {
 	}
 	inner := text[at+1 : end-1]
 	s.nameFrom = end
-	if len(inner) > 0 && hidden(inner) && !bracketedWord(text[at:end]) {
+	if len(inner) > 0 && hidden(inner) && !bracketedWord(text[at:end]) && !sentence(inner) {
 		if by == ruleKey {
 			by = ruleContainer
 		}

@@ -33,6 +33,9 @@ func (s *scanner) dash(at int) int {
 	if from == end || from >= len(text) || text[from] == '-' {
 		return start
 	}
+	if option := text[start:end]; (string(option) == "user" || string(option) == "proxy-user") && s.commands()&seenCurl != 0 {
+		return max(start, s.userAndPassword(from))
+	}
 	decided := s.w.decide(text[start:end])
 	if decided.class&(name.Secret|name.Perhaps) == 0 {
 		return start
@@ -76,15 +79,24 @@ func (s *scanner) shortOption(start, end int) int {
 	}
 	switch {
 	case letter == 'u' && known&seenCurl != 0:
-		colon := bytes.IndexByte(text[valueStart:valueEnd], ':')
-		if colon < 0 {
-			return 0
-		}
-		return s.optionValue(valueStart+colon+1, valueEnd)
+		return s.userAndPassword(from)
 	case letter == 'p' && known&seenSSHPass != 0, letter == 'w' && known&seenLDAP != 0, letter == 'a' && known&seenRedis != 0:
 		return s.optionValue(valueStart, valueEnd)
 	}
 	return 0
+}
+
+// userAndPassword masks the password of user:password.
+func (s *scanner) userAndPassword(from int) int {
+	start, end, _ := s.value(from, false)
+	if start >= end {
+		return 0
+	}
+	colon := bytes.IndexByte(s.text[start:end], ':')
+	if colon < 0 {
+		return 0
+	}
+	return s.optionValue(start+colon+1, end)
 }
 
 func (s *scanner) optionValue(start, end int) int {
@@ -94,6 +106,9 @@ func (s *scanner) optionValue(start, end int) int {
 	s.w.edit(&s.l, start, end, ruleArgument, true)
 	return end
 }
+
+// longestIdentified is how far before BY is looked for IDENTIFIED, in bytes.
+const longestIdentified = 48
 
 // quote reads what begins with the quote at text[at], which may be a password in
 // an SQL statement: PASSWORD '…', IDENTIFIED BY '…', password('…').
@@ -112,7 +127,7 @@ func (s *scanner) quote(at int) int {
 	word := nameStart(text, before, max(0, before-16))
 	switch w := text[word:before]; {
 	case foldIs(w, "password"), foldIs(w, "passwd"), foldIs(w, "passphrase"):
-	case foldIs(w, "by") && word > 11 && foldIs(text[word-11:word-1], "identified"):
+	case foldIs(w, "by") && bytes.Contains(bytes.ToLower(text[max(0, word-longestIdentified):word]), []byte("identified")):
 	default:
 		return at + 1
 	}

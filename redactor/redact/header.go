@@ -30,7 +30,7 @@ func (s *scanner) headerEnd(from int, quote byte) int {
 // headerValue is the span of a header's value, and whether it is in quotes of its
 // own: as in {'Authorization': 'Bearer …'}.
 func (s *scanner) headerValue(n nameSpan, from int) (start, end int) {
-	start = skipSpaces(s.text, from)
+	start = skipPrefix(s.text, skipSpaces(s.text, from))
 	if start < len(s.text) && kinds[s.text[start]] == kindQuote {
 		return start + 1, quoteEnd(s.text, start)
 	}
@@ -90,7 +90,8 @@ func (s *scanner) cookies(n nameSpan, from int, set bool) int {
 		if i := bytes.IndexByte(text[at:end], ';'); i >= 0 {
 			stop = at + i
 		}
-		if equals := bytes.IndexByte(text[at:stop], '='); equals >= 0 && equals < longestName {
+		at = skipSpaces(text, at)
+		if equals := bytes.IndexByte(text[at:max(at, stop)], '='); equals >= 0 && equals < longestName && !bytes.ContainsAny(text[at:at+equals], " &?,") {
 			valueEnd := stop
 			if !set || stop == end {
 				if i := bytes.IndexByte(text[at+equals:stop], ' '); i > 0 {

@@ -173,8 +173,9 @@ func (s *scanner) base64Run(start int) (end int, ok bool) {
 // shortestBase64 is the shortest run that is looked into: 12 bytes of text.
 const shortestBase64 = 16
 
-// base64Text reports whether s begins with base64 of text: its first twelve bytes
-// are text. Those of a word, of hexadecimal digits or of an image are not.
+// base64Text reports whether s begins with base64 of text: the first three bytes
+// are of ASCII, the next nine of any text. Those of a word, of hexadecimal digits
+// or of an image hardly ever are.
 func base64Text(s []byte) bool {
 	if len(s) < shortestBase64 {
 		return false
@@ -184,7 +185,8 @@ func base64Text(s []byte) bool {
 		if (a|b|c|d)&0xc0 != 0 {
 			return false
 		}
-		if !textByte[a<<2|b>>4] || !textByte[b<<4|c>>2] || !textByte[c<<6|d] {
+		one, two, three := a<<2|b>>4, b<<4|c>>2, c<<6|d
+		if i == 0 && (one|two|three)&0x80 != 0 || !textByte[one] || !textByte[two] || !textByte[three] {
 			return false
 		}
 	}
@@ -234,11 +236,10 @@ var base64Value = func() (table [256]byte) {
 	return table
 }()
 
-// textByte marks the bytes of ASCII text, and those of other characters in UTF-8
-// are left out: text begins with what is not.
+// textByte marks the bytes that text in UTF-8 may have.
 var textByte = func() (table [256]bool) {
 	for c := range table {
-		table[c] = c >= ' ' && c < 0x7f || c == '\n' || c == '\r' || c == '\t'
+		table[c] = c >= ' ' && c != 0x7f || c == '\n' || c == '\r' || c == '\t'
 	}
 	return table
 }()

@@ -39,6 +39,8 @@ unable unauthorized undefined unexpected unique unknown unset unsupported until 
 valid validated validation validity value values verification verified verify via visit
 was weak were what when where whether which while who will with within without wont word work wrong
 yes you your
+await async yield typeof lambda func function const var let str string bool int float optional nullable object any bytes
+masked filtered removed scrubbed sanitized obfuscated censored withheld omitted
 `) {
 		words[word] = true
 	}
@@ -64,6 +66,25 @@ func wordy(value []byte) bool {
 	}
 	return prose[string(lowered[:len(value)])]
 }
+
+// sentence reports whether a text in quotes is one, and no secret: 'This field is
+// required.'
+func sentence(text []byte) bool {
+	text = bytes.Trim(text, " '\"[]\\")
+	words := 0
+	for word := range bytes.FieldsSeq(text) {
+		if !wordy(word) && (words == 0 || !allLetters(bytes.Trim(word, ".,!"))) {
+			return false
+		}
+		if words++; words == longestSentence {
+			break
+		}
+	}
+	return words >= 3
+}
+
+// longestSentence is how many words of a sentence are looked at.
+const longestSentence = 12
 
 // The roots of expressions in program text: request.POST, self.token, os.environ.
 var roots = map[string]bool{

@@ -164,18 +164,23 @@ func (s *scanner) word(start int) int {
 	return end
 }
 
-// is reads "password is X".
+// is reads "password is X" and "password is: X".
 func (s *scanner) is(start, end int) int {
-	if start < 2 || s.text[start-1] != ' ' || end >= len(s.text) || s.text[end] != ' ' {
+	text := s.text
+	if start < 2 || text[start-1] != ' ' || end >= len(text) || text[end] != ' ' && text[end] != ':' {
 		return end
 	}
-	from := nameStart(s.text, start-1, s.nameFrom)
-	class := s.w.decideEncoded(s.text[from : start-1]).class
+	from := nameStart(text, start-1, s.nameFrom)
+	class := s.w.decideEncoded(text[from : start-1]).class
 	if class&name.Secret == 0 {
 		return end
 	}
-	valueStart, valueEnd, _ := s.plainValue(end+1, false)
-	if value := s.text[valueStart:valueEnd]; hidden(value) && (hasDigit(value) || hasSymbol(value)) && !wordy(value) {
+	valueStart, valueEnd, _ := s.value(end+1, true)
+	if valueStart >= valueEnd {
+		return end
+	}
+	value := text[valueStart:valueEnd]
+	if hidden(value) && !wordy(value) && (text[end] == ':' || hasDigit(value) || hasSymbol(value)) {
 		s.w.edit(&s.l, valueStart, valueEnd, ruleAssignment, class&name.Guessable != 0)
 		return valueEnd
 	}

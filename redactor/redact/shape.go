@@ -24,33 +24,47 @@ func hidden(value []byte) bool {
 	return !bracketedWord(value)
 }
 
-// bracketedWord reports whether the value is one word in brackets, which stands
-// for something that is not shown: [FILTERED], <redacted>, {{ token }}, ${TOKEN}.
+// bracketedWord reports whether the value is a word in brackets that stands for
+// something which is not shown: [FILTERED], <redacted>, {{ token }}, ${DB_PASSWORD}.
 func bracketedWord(value []byte) bool {
-	value = bytes.TrimPrefix(value, []byte("$"))
+	variable := false
+	if len(value) > 3 && value[0] == '$' && value[1] == '{' || len(value) > 4 && value[0] == '{' && value[1] == '{' {
+		value, variable = value[1:], true
+	}
 	if len(value) < 3 || len(value) > longestName {
 		return false
 	}
-	var closing byte
 	switch value[0] {
-	case '[':
-		closing = ']'
-	case '<':
-		closing = '>'
-	case '(':
-		closing = ')'
-	case '{':
-		closing = '}'
+	case '[', '<', '(', '{':
 	default:
 		return false
 	}
-	if value[len(value)-1] != closing {
+	end := len(value)
+	for end > 0 && (value[end-1] == ']' || value[end-1] == '>' || value[end-1] == ')' || value[end-1] == '}') {
+		end--
+	}
+	if end == len(value) {
 		return false
 	}
-	for _, c := range value[1 : len(value)-1] {
-		if kinds[c] != kindWord && c != '_' && c != '-' && c != ' ' && c != '.' && c != '{' && c != '}' && c != '*' {
+	return standIn(value[1:end], variable)
+}
+
+// standIn reports whether a text in brackets is words that stand for a value.
+func standIn(text []byte, variable bool) bool {
+	for len(text) > 0 {
+		end := 0
+		for end < len(text) && kinds[text[end]] == kindWord {
+			end++
+		}
+		switch {
+		case end == 0 && bytes.IndexByte([]byte("_- .*$"), text[0]) >= 0:
+			end = 1
+		case end == 0:
+			return false
+		case !variable && !wordy(text[:end]):
 			return false
 		}
+		text = text[end:]
 	}
 	return true
 }

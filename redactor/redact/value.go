@@ -1,6 +1,6 @@
 package redact
 
-import "bytes"
+import "strings"
 
 // value finds the value that begins at or behind text[from]: what stands in
 // quotes, or a plain one.
@@ -9,18 +9,44 @@ func (s *scanner) value(from int, skip bool) (start, end int, quoted bool) {
 	if skip {
 		from = skipSpaces(text, from)
 	}
+	from = skipTag(text, from)
 	if from >= len(text) {
 		return from, from, false
 	}
-	at := from
-	if at+1 < len(text) && bytes.IndexByte([]byte("bBuUrRfF"), text[at]) >= 0 && kinds[text[at+1]] == kindQuote {
-		at++ // b'…' of Python
-	}
+	at := skipPrefix(text, from)
 	if kinds[text[at]] == kindQuote {
 		return at + 1, quoteEnd(text, at), true
 	}
 	start, end, _ = s.plainValue(from, false)
 	return start, end, false
+}
+
+// skipPrefix is the offset of the quote that opens at from or behind one letter, as
+// in b'…' of Python.
+func skipPrefix(text []byte, from int) int {
+	if from+1 < len(text) && strings.IndexByte("bBuUrRfF", text[from]) >= 0 && kinds[text[from+1]] == kindQuote {
+		return from + 1
+	}
+	return from
+}
+
+// skipTag is the offset behind the tag at text[from] if there is one: <b>.
+func skipTag(text []byte, from int) int {
+	if from+2 >= len(text) || text[from] != '<' || kinds[text[from+1]] != kindWord {
+		return from
+	}
+	for i := from + 2; i < min(len(text), from+longestShortName); i++ {
+		if text[i] == '>' {
+			if i+1 < len(text) && text[i+1] > ' ' {
+				return i + 1
+			}
+			break
+		}
+		if !wordByte[text[i]] {
+			break
+		}
+	}
+	return from
 }
 
 // quoteEnd is where the quote at text[at] is closed, the end of the text if it is
@@ -45,7 +71,7 @@ func (s *scanner) plainValue(from int, inURL bool) (start, end int, ok bool) {
 	if from < s.query.plainEnd && from >= s.query.plainStart && inURL == s.query.plainURL {
 		return from, s.query.plainEnd, true
 	}
-	i := from
+	i, open := from, 0
 scan:
 	for ; i < len(text); i++ {
 		if wordByte[text[i]] {
@@ -60,7 +86,17 @@ scan:
 			if inURL {
 				break scan
 			}
-		case '"', '\'', '`', ';', ',', ')', ']', '}', '>', '|':
+		case '{', '[', '(':
+			open++
+		case ')', ']', '}':
+			if open > 0 {
+				open--
+				continue
+			}
+			if i > from && ends(text, i+1) {
+				break scan
+			}
+		case '"', '\'', '`', ';', ',', '>', '|':
 			if i > from && ends(text, i+1) {
 				break scan
 			}
@@ -69,7 +105,7 @@ scan:
 				break scan
 			}
 		case '\\':
-			if i+1 < len(text) && bytes.IndexByte([]byte(`nrt"'`), text[i+1]) >= 0 {
+			if i+1 < len(text) && strings.IndexByte(`nrt"'`, text[i+1]) >= 0 {
 				break scan
 			}
 		default:

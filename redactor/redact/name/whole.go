@@ -16,7 +16,7 @@ var wholes = func() map[string]Class {
 	add(Secret|Header, `x api key, api key, apikey, x auth token, x access token, x amz security token, private token, job token, deploy token, x csrf token, x xsrf token, x vault token,
 		x gitlab token, x github token, x shopify access token, x functions key, ocp apim subscription key, x goog api key, x session token, x refresh token, x token, x secret, x client secret,
 		x hub signature, x hub signature 256, x signature, x slack signature, x auth key, x subject token, circle token, dd api key, x honeycomb team, x plex token, x nuget api key`)
-	add(InQuery, `saml response, samlresponse, saml request, samlrequest, saml art, samlart, saml ds, assertion, client assertion, sid, ticket, relay state, relaystate, code verifier, sig,
+	add(InQuery, `saml response, samlresponse, saml request, samlrequest, saml art, samlart, sam lart, saml ds, assertion, client assertion, sid, ticket, relay state, relaystate, code verifier, sig,
 		id token hint, login token, login hint token, logout token, request object, jwt bearer, otc, x amz credential, st, tgt, oauth verifier`)
 	add(OAuth, "code, state, nonce")
 	add(OAuthSign, `client id, redirect uri, response type, grant type, code verifier, code challenge, code challenge method, session state, response mode, id token hint, id token, access token,

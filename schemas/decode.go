@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"github.com/google/uuid"
 
@@ -77,6 +77,9 @@ func (r *Rejection) Unwrap() error { return r.err }
 type Decoder struct {
 	// Tape holds every token of the event decoded last; its root is the event.
 	Tape jsontoken.Tape
+
+	apps    map[string]string // the texts of app and action that came before
+	scratch []byte            // the text of an escaped string
 }
 
 // Decode reads one event, which must stay unchanged while ev and the tape are in
@@ -133,11 +136,48 @@ var fieldNames = [...]string{"pk", "user", "action", "app", "context", "client_i
 
 // field returns which field the key at that index names, -1 for none.
 func (d *Decoder) field(key int) int {
-	tok := d.Tape.Tokens[key]
-	if n := tok.End - tok.Start - 2; !tok.Escaped && (n < 2 || n > 9) {
-		return -1
+	name := d.text(key)
+	switch len(name) {
+	case 2, 3, 4, 5, 6, 7, 9:
+		for field, want := range fieldNames {
+			if string(name) == want {
+				return field
+			}
+		}
 	}
-	return slices.IndexFunc(fieldNames[:], func(name string) bool { return d.Tape.TextIs(key, name) })
+	return -1
+}
+
+// text returns the text of the string at that index, valid until the next call.
+func (d *Decoder) text(i int) []byte {
+	quoted := d.Tape.Bytes(i)
+	if !d.Tape.Tokens[i].Escaped {
+		return quoted[1 : len(quoted)-1]
+	}
+	d.scratch = jsontoken.AppendText(d.scratch[:0], quoted)
+	return d.scratch
+}
+
+// maxKnown is how many texts are kept, and maxKnownBytes how long they may be: an
+// installation has some dozen apps and actions.
+const (
+	maxKnown      = 256
+	maxKnownBytes = 64
+)
+
+// known returns a text as a string, without a copy if it came before.
+func (d *Decoder) known(text []byte) string {
+	if known, ok := d.apps[string(text)]; ok {
+		return known
+	}
+	own := string(text)
+	if len(own) <= maxKnownBytes {
+		if d.apps == nil || len(d.apps) >= maxKnown {
+			d.apps = make(map[string]string)
+		}
+		d.apps[own] = own
+	}
+	return own
 }
 
 func (d *Decoder) set(ev *Event, field, value int) (err error) {
@@ -164,17 +204,18 @@ func (d *Decoder) set(ev *Event, field, value int) (err error) {
 	if kind != jsontoken.String {
 		return errNotString
 	}
-	text := d.Tape.Text(value)
+	text := d.text(value)
 	switch field {
 	case fieldPK:
 		ev.PK, err = parsePK(text)
 	case fieldAction:
-		if !ValidAction(text) {
+		action := d.known(text)
+		if !ValidAction(action) {
 			return errAction
 		}
-		ev.Action = text
+		ev.Action = action
 	case fieldApp:
-		ev.App = text
+		ev.App = d.known(text)
 	case fieldClientIP:
 		ev.ClientIP, err = parseAddr(text)
 	case fieldCreated:
@@ -196,19 +237,24 @@ var (
 	errTime      = errors.New("not an RFC 3339 time of the years 1900 to 2299")
 )
 
-func parsePK(s string) (uuid.UUID, error) {
+func parsePK(s []byte) (uuid.UUID, error) {
 	if len(s) != 36 && len(s) != 32 {
 		return uuid.Nil, errUUID
 	}
-	pk, err := uuid.Parse(s)
+	pk, err := uuid.ParseBytes(s)
 	if err != nil || pk == uuid.Nil {
 		return uuid.Nil, errUUID
 	}
 	return pk, nil
 }
 
-func parseAddr(s string) (netip.Addr, error) {
-	addr, err := netip.ParseAddr(s)
+func parseAddr(s []byte) (netip.Addr, error) {
+	if len(s) == 0 {
+		return netip.Addr{}, errAddr
+	}
+	// Nothing keeps the text: an address has none of it but a zone, and that is
+	// refused.
+	addr, err := netip.ParseAddr(unsafe.String(&s[0], len(s)))
 	if err != nil || addr.Zone() != "" {
 		return netip.Addr{}, errAddr
 	}
@@ -216,12 +262,12 @@ func parseAddr(s string) (netip.Addr, error) {
 }
 
 // parseTime accepts what RFC 3339 does and the table can hold.
-func parseTime(s string) (time.Time, error) {
+func parseTime(s []byte) (time.Time, error) {
 	if len(s) > 64 {
 		return time.Time{}, errTime
 	}
 	var t time.Time
-	if t.UnmarshalText([]byte(s)) != nil && t.UnmarshalText(bytes.ToUpper([]byte(s))) != nil { // RFC 3339 allows t and z
+	if t.UnmarshalText(s) != nil && t.UnmarshalText(bytes.ToUpper(s)) != nil { // RFC 3339 allows t and z
 		return time.Time{}, errTime
 	}
 	if year := t.UTC().Year(); year < 1900 || year > 2299 {

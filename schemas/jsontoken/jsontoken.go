@@ -141,17 +141,8 @@ func (t *Tape) Text(i int) string {
 	return string(AppendText(nil, t.Bytes(i)))
 }
 
-// The states of the parser: what the text must go on with.
-type state uint8
-
-const (
-	wantValue state = iota
-	wantValueOrEnd
-	wantKey
-	wantKeyOrEnd
-	wantCommaOrEnd
-)
-
+// parse reads the whole text: a value, what closes behind it, a comma, perhaps a
+// name, and the next value.
 func (t *Tape) parse(src []byte, maxDepth int) error {
 	if uint64(len(src)) > math.MaxUint32 {
 		return &SyntaxError{Offset: math.MaxUint32, reason: "text is longer than 4 GiB"}
@@ -159,100 +150,49 @@ func (t *Tape) parse(src []byte, maxDepth int) error {
 	if !utf8.Valid(src) {
 		return &SyntaxError{Offset: invalidUTF8(src), reason: "not UTF-8"}
 	}
-	i, next := skipSpace(src, 0), wantValue
+	i := skipSpace(src, 0)
 	for {
-		if i >= len(src) {
-			return &SyntaxError{Offset: i, reason: "text ends too early"}
+		end, err := t.value(src, i, maxDepth)
+		if err != nil {
+			return err
 		}
-		var err error
-		c := src[i]
-		switch {
-		case next == wantCommaOrEnd && c == ',':
-			next = wantValue
-			if t.Tokens[t.stack[len(t.stack)-1]].Kind == Object {
-				next = wantKey
-			}
-			i++
-		case (next == wantCommaOrEnd || next == wantValueOrEnd || next == wantKeyOrEnd) && (c == '}' || c == ']'):
-			if err = t.close(i, c); err != nil {
+		opened := len(t.stack) > 0 && t.stack[len(t.stack)-1] == uint32(len(t.Tokens)-1) && t.Tokens[len(t.Tokens)-1].End == 0
+		i = skipSpace(src, end)
+		if !opened || i < len(src) && (src[i] == '}' || src[i] == ']') {
+			if i, err = t.closeAll(src, i); err != nil || len(t.stack) == 0 {
 				return err
 			}
-			i, next = i+1, wantCommaOrEnd
-		case next == wantKey || next == wantKeyOrEnd:
+			i = skipSpace(src, i+1) // behind the comma
+		}
+		if t.Tokens[t.stack[len(t.stack)-1]].Kind == Object {
 			if i, err = t.key(src, i); err != nil {
 				return err
 			}
-			next = wantValue
-		case next == wantCommaOrEnd:
-			return &SyntaxError{Offset: i, reason: "expected a comma or the end of the array or object"}
-		case c == '{' || c == '[':
-			if len(t.stack) >= maxDepth {
-				return ErrDepth
-			}
-			next = t.open(i, c)
-			i++
-		default:
-			if i, err = t.scalar(src, i); err != nil {
-				return err
-			}
-			next = wantCommaOrEnd
-		}
-		i = skipSpace(src, i)
-		if next == wantCommaOrEnd && len(t.stack) == 0 {
-			if i < len(src) {
-				return &SyntaxError{Offset: i, reason: "text after the value"}
-			}
-			return nil
 		}
 	}
 }
 
-func (t *Tape) open(i int, c byte) state {
-	kind, next := Object, wantKeyOrEnd
-	if c == '[' {
-		kind, next = Array, wantValueOrEnd
+// value reads a scalar, or the bracket that opens a container, at src[i].
+func (t *Tape) value(src []byte, i, maxDepth int) (end int, err error) {
+	if i >= len(src) {
+		return i, &SyntaxError{Offset: i, reason: "text ends too early"}
 	}
-	t.stack = append(t.stack, uint32(len(t.Tokens)))
-	t.Tokens = append(t.Tokens, Token{Start: uint32(i), Kind: kind})
-	return next
-}
-
-func (t *Tape) close(i int, c byte) error {
-	top := &t.Tokens[t.stack[len(t.stack)-1]]
-	if (c == '}') != (top.Kind == Object) {
-		return &SyntaxError{Offset: i, reason: "bracket does not match"}
-	}
-	top.End, top.Next = uint32(i+1), uint32(len(t.Tokens))
-	t.stack = t.stack[:len(t.stack)-1]
-	return nil
-}
-
-// key reads a member's name and the colon behind it.
-func (t *Tape) key(src []byte, i int) (int, error) {
-	if src[i] != '"' {
-		return i, &SyntaxError{Offset: i, reason: "expected a member name"}
-	}
-	end, escaped, err := scanString(src, i)
-	if err != nil {
-		return end, err
-	}
-	t.Tokens = append(t.Tokens, Token{
-		Start: uint32(i), End: uint32(end), Next: uint32(len(t.Tokens) + 1),
-		Kind: String, Key: true, Escaped: escaped,
-	})
-	i = skipSpace(src, end)
-	if i >= len(src) || src[i] != ':' {
-		return i, &SyntaxError{Offset: i, reason: "expected a colon"}
-	}
-	return i + 1, nil
-}
-
-func (t *Tape) scalar(src []byte, i int) (end int, err error) {
 	tok := Token{Start: uint32(i), Next: uint32(len(t.Tokens) + 1)}
 	switch c := src[i]; {
 	case c == '"':
 		tok.Kind = String
 		end, tok.Escaped, err = scanString(src, i)
+	case c == '{' || c == '[':
+		if len(t.stack) >= maxDepth {
+			return i, ErrDepth
+		}
+		t.stack = append(t.stack, uint32(len(t.Tokens)))
+		tok.Kind = Object
+		if c == '[' {
+			tok.Kind = Array
+		}
+		t.Tokens = append(t.Tokens, tok)
+		return i + 1, nil
 	case c == '-' || '0' <= c && c <= '9':
 		tok.Kind = Number
 		end, err = scanNumber(src, i)
@@ -271,6 +211,60 @@ func (t *Tape) scalar(src []byte, i int) (end int, err error) {
 	tok.End = uint32(end)
 	t.Tokens = append(t.Tokens, tok)
 	return end, err
+}
+
+// closeAll closes the containers that end at src[i] and behind it, and returns the
+// offset of the comma that follows; of the end of the text if all are closed.
+func (t *Tape) closeAll(src []byte, i int) (int, error) {
+	for len(t.stack) > 0 {
+		if i >= len(src) {
+			return i, &SyntaxError{Offset: i, reason: "text ends too early"}
+		}
+		c := src[i]
+		if c == ',' {
+			return i, nil
+		}
+		top := &t.Tokens[t.stack[len(t.stack)-1]]
+		switch {
+		case c != '}' && c != ']':
+			return i, &SyntaxError{Offset: i, reason: "expected a comma or the end of the array or object"}
+		case (c == '}') != (top.Kind == Object):
+			return i, &SyntaxError{Offset: i, reason: "bracket does not match"}
+		}
+		top.End, top.Next = uint32(i+1), uint32(len(t.Tokens))
+		t.stack = t.stack[:len(t.stack)-1]
+		i = skipSpace(src, i+1)
+	}
+	if i < len(src) {
+		return i, &SyntaxError{Offset: i, reason: "text after the value"}
+	}
+	return i, nil
+}
+
+// key reads a member's name and the colon behind it, up to its value.
+func (t *Tape) key(src []byte, i int) (int, error) {
+	if i >= len(src) {
+		return i, &SyntaxError{Offset: i, reason: "text ends too early"}
+	}
+	if src[i] != '"' {
+		return i, &SyntaxError{Offset: i, reason: "expected a member name"}
+	}
+	end, escaped, err := scanString(src, i)
+	if err != nil {
+		return end, err
+	}
+	t.Tokens = append(t.Tokens, Token{
+		Start: uint32(i), End: uint32(end), Next: uint32(len(t.Tokens) + 1),
+		Kind: String, Key: true, Escaped: escaped,
+	})
+	i = end
+	if i < len(src) && src[i] <= ' ' {
+		i = skipSpace(src, i)
+	}
+	if i >= len(src) || src[i] != ':' {
+		return i, &SyntaxError{Offset: i, reason: "expected a colon"}
+	}
+	return skipSpace(src, i+1), nil
 }
 
 // invalidUTF8 returns the offset of the first byte that is not UTF-8.

@@ -1,13 +1,9 @@
 package jsontoken
 
-// plain marks the bytes that stand for themselves inside a string: everything
-// but the quote, the backslash and the control characters.
-var plain = func() (table [256]bool) {
-	for c := range table {
-		table[c] = c >= 0x20 && c != '"' && c != '\\'
-	}
-	return table
-}()
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 func skipSpace(src []byte, i int) int {
 	for i < len(src) && (src[i] == ' ' || src[i] == '\n' || src[i] == '\t' || src[i] == '\r') {
@@ -16,30 +12,53 @@ func skipSpace(src []byte, i int) int {
 	return i
 }
 
+// Eight bytes at once: each of them is this byte.
+const (
+	ones   = 0x0101010101010101
+	highs  = 0x80 * ones
+	quotes = '"' * ones
+	slants = '\\' * ones
+	spaces = ' ' * ones
+)
+
+// special has the high bit set of the first byte of the word that does not stand
+// for itself inside a string: a quote, a backslash, a control character. Bytes
+// behind that one may be marked in error.
+func special(word uint64) uint64 {
+	quote, slant := word^quotes, word^slants
+	return ((quote-ones)&^quote | (slant-ones)&^slant | (word-spaces)&^word) & highs
+}
+
 // scanString reads the string that opens at src[i] and returns the offset
 // behind its closing quote.
 func scanString(src []byte, i int) (end int, escaped bool, err error) {
-	for i++; i < len(src); {
-		c := src[i]
-		if plain[c] {
-			i++
-			continue
+	for i++; ; {
+		for i+8 <= len(src) {
+			if found := special(binary.LittleEndian.Uint64(src[i:])); found != 0 {
+				i += bits.TrailingZeros64(found) / 8
+				break
+			}
+			i += 8
 		}
-		switch c {
-		case '"':
+		if i >= len(src) {
+			return i, escaped, &SyntaxError{Offset: i, reason: "string does not end"}
+		}
+		switch c := src[i]; {
+		case c == '"':
 			return i + 1, escaped, nil
-		case '\\':
+		case c == '\\':
 			escaped = true
 			n := escapeLen(src[i:])
 			if n == 0 {
 				return i, escaped, &SyntaxError{Offset: i, reason: "invalid escape"}
 			}
 			i += n
-		default:
+		case c < ' ':
 			return i, escaped, &SyntaxError{Offset: i, reason: "control character in a string"}
+		default:
+			i++ // one of the last eight of the text
 		}
 	}
-	return i, escaped, &SyntaxError{Offset: i, reason: "string does not end"}
 }
 
 // escapeLen returns the length of the escape at the start of s, 0 if it is not one.

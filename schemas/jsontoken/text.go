@@ -1,6 +1,7 @@
 package jsontoken
 
 import (
+	"bytes"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -11,9 +12,12 @@ func AppendText(dst, quoted []byte) []byte {
 	s := quoted[1 : len(quoted)-1]
 	for i := 0; i < len(s); {
 		if s[i] != '\\' {
-			dst = append(dst, s[i])
-			i++
-			continue
+			plain := bytes.IndexByte(s[i:], '\\')
+			if plain < 0 {
+				return append(dst, s[i:]...)
+			}
+			dst = append(dst, s[i:i+plain]...)
+			i += plain
 		}
 		switch c := s[i+1]; c {
 		case 'b':
@@ -64,7 +68,7 @@ func AppendString[T string | []byte](dst []byte, s T) []byte {
 	for i := 0; i < len(s); {
 		c := s[i]
 		switch {
-		case plain[c] && c < utf8.RuneSelf:
+		case c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\':
 			dst = append(dst, c)
 		case c >= utf8.RuneSelf:
 			r, size := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))

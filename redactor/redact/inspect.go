@@ -24,7 +24,8 @@ func (w *walk) inspect(l layer, depth int, form bool) {
 		if w.nested(l, depth) {
 			return
 		}
-		s := scanner{w: w, l: l, text: l.text, depth: depth, form: form && bytes.IndexByte(l.text, ' ') < 0}
+		s := &w.scanners[depth]
+		s.begin(w, l, depth, form && bytes.IndexByte(l.text, ' ') < 0)
 		s.scan()
 		if !s.encoded || level == maxUndone {
 			return

@@ -169,6 +169,9 @@ func appendUnpercent(dst, s []byte) []byte {
 // text makes the layer of the text of a JSON string that is a token of the
 // document, in the memory of into where it has escapes.
 func (d *document) text(tok jsontoken.Token, into *layer) layer {
+	if !tok.Escaped && len(d.layer.pos) == 0 {
+		return layer{text: d.layer.text[tok.Start+1 : tok.End-1], base: d.layer.base + tok.Start + 1}
+	}
 	inner := d.layer.slice(int(tok.Start)+1, int(tok.End)-1)
 	if !tok.Escaped {
 		return inner

@@ -14,7 +14,6 @@ type query struct {
 	// signs counts what shows that they are those of an OAuth exchange: parameters
 	// that nothing else has count as two.
 	signs int
-	seen  [3]bool
 	// pending are the spans of code, state and nonce, which are secrets if it is.
 	pending  [4]nameSpan
 	waiting  int
@@ -23,6 +22,12 @@ type query struct {
 
 	plainStart, plainEnd int
 	plainURL             bool
+}
+
+// begin sets it up for the next word.
+func (q *query) begin(open bool) {
+	q.open, q.hasBegun, q.signs, q.waiting = open, false, 0, 0
+	q.plainStart, q.plainEnd = 0, 0
 }
 
 // parameter masks the value of a URL's or a form's parameter.
@@ -104,7 +109,7 @@ func (s *scanner) endQuery() {
 		}
 	}
 	if q.hasBegun || q.open {
-		*q = query{open: s.form}
+		q.begin(s.form)
 	}
 }
 

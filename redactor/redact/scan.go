@@ -33,6 +33,16 @@ type scanner struct {
 	urlForm bool
 }
 
+// begin sets the scanner up for a text. There is one for each depth of nesting,
+// and most texts are short: what is not read before it is written stays as it is.
+func (s *scanner) begin(w *walk, l layer, depth int, form bool) {
+	s.w, s.l, s.text, s.depth, s.form = w, l, l.text, depth, form
+	s.encoded, s.urlForm = false, false
+	s.vain, s.nameFrom, s.seen = 0, 0, 0
+	s.lineStart, s.lineEnd = 0, 0
+	s.query.begin(form)
+}
+
 // kind is what a byte means in a text.
 type kind uint8
 
@@ -85,7 +95,6 @@ var wordByte = func() (table [256]bool) {
 // scan finds all of it. Each case returns how far the text has been read.
 func (s *scanner) scan() {
 	text := s.text
-	s.query.open = s.form
 	s.urlForm = s.form && (bytes.IndexByte(text, '?') >= 0 || text[0] == '#')
 	for i := 0; i < len(text); {
 		switch kinds[text[i]] {

@@ -28,10 +28,11 @@ type walk struct {
 	copied uint32
 
 	docs    [maxNesting + 1]document
-	layers  [maxNesting + 1][3]layer
-	base64  [maxNesting + 1][]byte
-	edits   []edit // of the string that is being searched
-	digests []string
+	layers   [maxNesting + 1][3]layer
+	scanners [maxNesting + 1]scanner
+	base64   [maxNesting + 1][]byte
+	edits    []edit // of the string that is being searched
+	digests  []string
 
 	cache   nameCache
 	name    []byte    // the text of an escaped name
@@ -250,6 +251,7 @@ func (w *walk) release() {
 	w.src, w.dst, w.edits = nil, nil, w.edits[:0]
 	for i := range w.docs {
 		w.docs[i].layer, w.docs[i].tokens = layer{}, nil
+		w.scanners[i].l, w.scanners[i].text = layer{}, nil
 	}
 	if w.size() <= maxKeptBytes {
 		w.engine.scratch.Put(w)

@@ -84,7 +84,11 @@ func Match(text []byte, i int) (Found, bool) {
 			return Found{Format: azure, Start: start, End: trimDot(text, end)}, true
 		}
 	}
-	for _, at := range lists[byStart[int(text[i])<<8|int(text[i+1])]] {
+	list := &lists[byStart[int(text[i])<<8|int(text[i+1])]]
+	if c := text[i+2]; list.third[c>>6]&(1<<(c&63)) == 0 {
+		return Found{}, false
+	}
+	for _, at := range list.formats {
 		f := &formats[at]
 		if f.match != nil {
 			if start, end, ok := f.match(text, i); ok && !placeholder(text[start:end]) {
@@ -231,33 +235,44 @@ var azure = slices.IndexFunc(formats, func(f Format) bool { return f.Name == "az
 var (
 	starts  [256][4]uint64
 	byStart [1 << 16]uint16
-	lists   = [][]int{nil}
+	lists   = make([]beginning, 1)
 )
+
+// beginning is what begins with a pair of bytes.
+type beginning struct {
+	formats []int
+	third   [4]uint64 // a bit for each byte that may follow
+}
 
 func init() { //nolint:gochecknoinits // the tables of the tables above
 	for at := range formats {
 		for _, prefix := range formats[at].prefixes {
 			for _, a := range first(prefix[0]) {
 				for _, b := range first(prefix[1]) {
-					enter(a, b, at)
+					enter(a, b, prefix[2:], at)
 				}
 			}
 		}
 	}
 }
 
-// enter puts the format on the list of a pair.
-func enter(a, b byte, format int) {
+// enter puts the format on the list of a pair, with what may follow.
+func enter(a, b byte, rest string, format int) {
 	starts[a][b>>6] |= 1 << (b & 63)
 	pair := int(a)<<8 | int(b)
 	if byStart[pair] == 0 {
 		byStart[pair] = uint16(len(lists))
-		lists = append(lists, nil)
+		lists = append(lists, beginning{})
 	}
 	list := &lists[byStart[pair]]
-	if n := len(*list); n == 0 || (*list)[n-1] != format {
-		*list = append(*list, format)
+	if n := len(list.formats); n == 0 || list.formats[n-1] != format {
+		list.formats = append(list.formats, format)
 	}
+	if rest == "" {
+		list.third = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+		return
+	}
+	list.third[rest[0]>>6] |= 1 << (rest[0] & 63)
 }
 
 // Stand-ins in the prefix of a format that has a match of its own.

@@ -2,6 +2,7 @@ package redactor
 
 import (
 	"errors"
+	"os"
 	"time"
 
 	"sluice/internal/broker"
@@ -12,8 +13,11 @@ import (
 type Config struct {
 	broker.NATS
 	daemon.Process
-	HTTPAddr     string        `envconfig:"HTTP_ADDR" default:"127.0.0.1:8081" desc:"where /livez, /readyz and /metrics are served; empty for nowhere"`
-	DrainTimeout time.Duration `envconfig:"REDACTOR_DRAIN_TIMEOUT" default:"10s" desc:"how long a stop may take to finish what is in work; what is not is handed back to the broker"`
+	Ruleset
+	HTTPAddr string `envconfig:"HTTP_ADDR" default:"127.0.0.1:8081" desc:"where /livez, /readyz and /metrics are served; empty for nowhere"`
+	// Reload asks for the rules to be read again, at each signal.
+	Reload       <-chan os.Signal `ignored:"true"`
+	DrainTimeout time.Duration    `envconfig:"REDACTOR_DRAIN_TIMEOUT" default:"10s" desc:"how long a stop may take to finish what is in work; what is not is handed back to the broker"`
 }
 
 // Validate reports every setting that cannot work.

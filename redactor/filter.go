@@ -22,11 +22,7 @@ import (
 // stays, a blank line is not JSON, and a line over schemas.MaxRawBytes is too
 // large, however long it goes on: no more than that is held in memory. What is
 // done is written out before more input is waited for.
-func Filter(ctx context.Context, in io.Reader, out, refused io.Writer) (quarantined int, err error) {
-	engine, err := redact.New(redact.Config{})
-	if err != nil {
-		return 0, err
-	}
+func Filter(ctx context.Context, engine *redact.Engine, in io.Reader, out, refused io.Writer) (quarantined int, err error) {
 	clean, bad := bufio.NewWriterSize(out, 64<<10), bufio.NewWriter(refused)
 	flush := func() error { return errors.Join(clean.Flush(), bad.Flush()) }
 	lines := newLineReader(&flushFirst{in, flush})

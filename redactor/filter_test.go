@@ -18,7 +18,7 @@ import (
 func filterText(t *testing.T, in string) (out, refused string, quarantined int) {
 	t.Helper()
 	var outBuf, refusedBuf bytes.Buffer
-	quarantined, err := Filter(t.Context(), strings.NewReader(in), &outBuf, &refusedBuf)
+	quarantined, err := Filter(t.Context(), engineFor(t), strings.NewReader(in), &outBuf, &refusedBuf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestFilterWritesBeforeItWaits(t *testing.T) {
 	outRead, outWrite := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		_, err := Filter(context.Background(), inRead, outWrite, io.Discard)
+		_, err := Filter(context.Background(), engineFor(t), inRead, outWrite, io.Discard)
 		done <- err
 	}()
 	for range 3 {
@@ -115,24 +115,30 @@ func (f failing) Read([]byte) (int, error)  { return 0, f.error }
 
 func TestFilterFails(t *testing.T) {
 	t.Parallel()
-	if _, err := Filter(t.Context(), strings.NewReader("{}\n"), failing{syscall.EPIPE}, io.Discard); err != nil {
+	if _, err := Filter(t.Context(), engineFor(t), strings.NewReader("{}\n"), failing{syscall.EPIPE}, io.Discard); err != nil {
 		t.Errorf("a reader that has gone away: %v", err)
 	}
-	if _, err := Filter(t.Context(), strings.NewReader("{}\n"), failing{syscall.ENOSPC}, io.Discard); !errors.Is(err, syscall.ENOSPC) {
+	if _, err := Filter(t.Context(), engineFor(t), strings.NewReader("{}\n"), failing{syscall.ENOSPC}, io.Discard); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("a full disk: %v", err)
 	}
-	if _, err := Filter(t.Context(), strings.NewReader("x\n"), io.Discard, failing{syscall.ENOSPC}); !errors.Is(err, syscall.ENOSPC) {
+	if _, err := Filter(t.Context(), engineFor(t), strings.NewReader("x\n"), io.Discard, failing{syscall.ENOSPC}); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("a full disk for errors: %v", err)
 	}
-	if _, err := Filter(t.Context(), failing{syscall.EIO}, io.Discard, io.Discard); !errors.Is(err, syscall.EIO) {
+	if _, err := Filter(t.Context(), engineFor(t), failing{syscall.EIO}, io.Discard, io.Discard); !errors.Is(err, syscall.EIO) {
 		t.Errorf("a broken disk: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Filter(ctx, strings.NewReader("{}\n"), io.Discard, io.Discard); !errors.Is(err, context.Canceled) {
+	if _, err := Filter(ctx, engineFor(t), strings.NewReader("{}\n"), io.Discard, io.Discard); !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped: %v", err)
 	}
 }
+
+// What the built-in rules say of themselves.
+const (
+	keyMeaning   = "a value, or the elements of a list, under a name that means a secret"
+	queryMeaning = "the value of a parameter with such a name in a URL, a form or a request's arguments, encoded or not"
+)
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
@@ -143,16 +149,16 @@ func TestExplain(t *testing.T) {
 		{"nothing", "", "", 0},
 		{
 			"lines", `{"context":{"password":"` + planted + `","url":"/?token=` + planted + `"}}` + "\n{}\n" + `{"pk":"` + planted + `"}`,
-			"line 1: 2 masked\n  \"/context/password\" key\n  \"/context/url\" query\nline 2: nothing to mask\n" +
+			"line 1: 2 masked\n  \"/context/password\" key: " + keyMeaning + "\n  \"/context/url\" query: " + queryMeaning + "\nline 2: nothing to mask\n" +
 				"line 3: refused: invalid_field: field \"pk\": not a UUID of 32 digits, with or without dashes\n", 1,
 		},
-		{"laid out", "{\n  \"secret\": {\"a\": 1}\n}\n", "event: 1 masked\n  \"/secret/a\" container\n", 0},
+		{"laid out", "{\n  \"secret\": {\"a\": 1}\n}\n", "event: 1 masked\n  \"/secret/a\" container: everything below a name that means a secret, model references excepted\n", 0},
 		{"laid out and no event", "[\n1\n]\n", "event: refused: not_an_object: the event is JSON, but not an object\n", 1},
 		{"a line too long", "{}\n" + strings.Repeat("x", schemas.MaxRawBytes+1), "line 1: nothing to mask\nline 2: refused: too_large\n", 1},
-		{"control characters in names", `{"\u001b[2J":{"token":1}}`, "line 1: 1 masked\n  \"/\\x1b[2J/token\" key\n", 0},
+		{"control characters in names", `{"\u001b[2J":{"token":1}}`, "line 1: 1 masked\n  \"/\\x1b[2J/token\" key: " + keyMeaning + "\n", 0},
 	} {
 		var out bytes.Buffer
-		quarantined, err := Explain(t.Context(), strings.NewReader(test.in), &out)
+		quarantined, err := Explain(t.Context(), engineFor(t), Explanation{}, strings.NewReader(test.in), &out)
 		if err != nil || out.String() != test.want || quarantined != test.quarantined {
 			t.Errorf("%s: %d, %v\ngot\n%s\nwant\n%s", test.name, quarantined, err, out.String(), test.want)
 		}
@@ -160,13 +166,13 @@ func TestExplain(t *testing.T) {
 	}
 	var many strings.Builder
 	for range 2000 {
-		many.WriteString(`,"a password of some length":1`)
+		many.WriteString(`,"a rather long password":1`)
 	}
 	var out bytes.Buffer
-	if _, err := Explain(t.Context(), strings.NewReader("{"+many.String()[1:]+"}"), &out); err != nil || !strings.HasSuffix(out.String(), "  and more\n") {
+	if _, err := Explain(t.Context(), engineFor(t), Explanation{}, strings.NewReader("{"+many.String()[1:]+"}"), &out); err != nil || !strings.HasSuffix(out.String(), "  and more\n") {
 		t.Errorf("many: %v", err)
 	}
-	if _, err := Explain(t.Context(), failing{syscall.EIO}, io.Discard); !errors.Is(err, syscall.EIO) {
+	if _, err := Explain(t.Context(), engineFor(t), Explanation{}, failing{syscall.EIO}, io.Discard); !errors.Is(err, syscall.EIO) {
 		t.Errorf("a broken disk: %v", err)
 	}
 }
@@ -176,7 +182,7 @@ func FuzzFilter(f *testing.F) {
 	f.Add([]byte("{\"a\":\n1}\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var out, refused bytes.Buffer
-		quarantined, err := Filter(t.Context(), bytes.NewReader(in), &out, &refused)
+		quarantined, err := Filter(t.Context(), engineFor(t), bytes.NewReader(in), &out, &refused)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -57,7 +57,7 @@ func (b *testBroker) runParts() (stop func()) {
 		b.t.Fatal(err)
 	}
 	s := &stage{
-		engine: engine, broker: b.conn, metrics: m, log: b.logs.logger(),
+		engines: using(engine, m), broker: b.conn, metrics: m, log: b.logs.logger(),
 		stopping: ctx.Done(), acknowledged: forgetter.acknowledged, makeRoom: func() {},
 	}
 	var group sync.WaitGroup

@@ -48,7 +48,9 @@ type verdict struct {
 	pk     uuid.UUID
 	// redacted is the value of the header schemas.HeaderRedacted, "" for none.
 	redacted string
-	counts   []redact.Count
+	// fingerprints is the value of the header schemas.HeaderFingerprints.
+	fingerprints string
+	counts       []redact.Count
 	// clean is the event as it is published.
 	clean []byte
 }
@@ -69,7 +71,7 @@ func judge(engine *redact.Engine, arena []byte, a arrival) (verdict, []byte) {
 			`field "tenant": the subject's is not 1 to 64 letters, digits, - and _`), arena
 	}
 	start := len(arena)
-	result, err := engine.Redact(arena, a.data)
+	result, err := engine.For(tenant).Redact(arena, a.data)
 	if err != nil {
 		reason, detail := explainRejection(err, len(a.data))
 		return refuse(tenant, reason, "%s", detail), arena
@@ -81,7 +83,7 @@ func judge(engine *redact.Engine, arena []byte, a arrival) (verdict, []byte) {
 	case result.Action != "" && result.Action != action:
 		return refuse(tenant, schemas.ReasonActionMismatch, "the event's action is not the subject's"), arena
 	}
-	v := verdict{tenant: tenant, action: action, pk: result.PK, redacted: result.Header(), counts: result.Counts}
+	v := verdict{tenant: tenant, action: action, pk: result.PK, redacted: result.Header(), fingerprints: result.Fingerprints(), counts: result.Counts}
 	if v.pk == uuid.Nil {
 		v.pk = schemas.DerivedPK(a.stream, a.sequence, a.storedAt)
 	}

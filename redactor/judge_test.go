@@ -15,6 +15,13 @@ import (
 
 var storedAt = time.Date(2026, 2, 3, 4, 5, 6, 789_012_345, time.FixedZone("", 3600))
 
+// using is the engine in use by a stage.
+func using(engine *redact.Engine, m *metrics) *engines {
+	e := &engines{metrics: m}
+	e.current.Store(engine)
+	return e
+}
+
 func engineFor(tb testing.TB) *redact.Engine {
 	tb.Helper()
 	engine, err := redact.New(redact.Config{})

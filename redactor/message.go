@@ -22,6 +22,9 @@ func cleanMsg(a arrival, v *verdict) *nats.Msg {
 	if v.redacted != "" {
 		m.Header[schemas.HeaderRedacted] = []string{v.redacted}
 	}
+	if v.fingerprints != "" {
+		m.Header[schemas.HeaderFingerprints] = []string{v.fingerprints}
+	}
 	if parent := a.header.Get(schemas.HeaderTraceParent); isTraceParent(parent) {
 		m.Header[schemas.HeaderTraceParent] = []string{parent}
 	}

@@ -15,7 +15,10 @@ type metrics struct {
 	clean       prometheus.Counter
 	duplicates  prometheus.Counter
 	quarantined map[schemas.Reason]prometheus.Counter
-	masked      map[string]prometheus.Counter
+	masked      *prometheus.CounterVec
+	reloadCount *prometheus.CounterVec
+	rules       prometheus.Gauge
+	rulesAt     prometheus.Gauge
 	redelivered prometheus.Counter
 	batch       prometheus.Observer
 	publish     prometheus.Observer
@@ -33,6 +36,9 @@ func newMetrics(registry prometheus.Registerer, rules []redact.Rule) (*metrics, 
 	redelivered := counter("redelivered_total", "Events that were delivered before and not acknowledged.")
 	blocked := counter("full_seconds_total", "Seconds in which EVENTS_CLEAN took no events, because it was full or away.")
 	trimmed := counter("trimmed_total", "Acknowledged events removed from EVENTS_CLEAN at the end of the replay window.")
+	reloads := counter("rules_reloads_total", "Times the rules were read again on SIGHUP, by result: ok or failed.", "result")
+	loaded := prometheus.NewGauge(prometheus.GaugeOpts{Name: "redactor_rules", Help: "Rules in force, the built-in ones included."})
+	loadedAt := prometheus.NewGauge(prometheus.GaugeOpts{Name: "redactor_rules_loaded_timestamp_seconds", Help: "When the rules in force were read."})
 	batch := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "redactor_batch_events", Help: "Events fetched at once.", Buckets: prometheus.ExponentialBuckets(1, 4, 6),
 	})
@@ -40,7 +46,7 @@ func newMetrics(registry prometheus.Registerer, rules []redact.Rule) (*metrics, 
 		Name: "redactor_publish_seconds", Help: "How long the broker took to store a batch of clean events.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 3, 10),
 	})
-	for _, c := range []prometheus.Collector{events, masked, duplicates, redelivered, blocked, trimmed, batch, publish} {
+	for _, c := range []prometheus.Collector{events, masked, duplicates, redelivered, blocked, trimmed, reloads, loaded, loadedAt, batch, publish} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
@@ -49,7 +55,10 @@ func newMetrics(registry prometheus.Registerer, rules []redact.Rule) (*metrics, 
 		clean:       events.WithLabelValues("clean", ""),
 		duplicates:  duplicates.WithLabelValues(),
 		quarantined: map[schemas.Reason]prometheus.Counter{},
-		masked:      map[string]prometheus.Counter{},
+		masked:      masked,
+		reloadCount: reloads,
+		rules:       loaded,
+		rulesAt:     loadedAt,
 		redelivered: redelivered.WithLabelValues(),
 		batch:       batch,
 		publish:     publish,
@@ -62,9 +71,26 @@ func newMetrics(registry prometheus.Registerer, rules []redact.Rule) (*metrics, 
 		}
 	}
 	for _, rule := range rules {
-		m.masked[rule.Name] = masked.WithLabelValues(rule.Name)
+		masked.WithLabelValues(rule.Name) // shown from the start
 	}
+	reloads.WithLabelValues("ok")
+	reloads.WithLabelValues("failed")
 	return m, nil
+}
+
+func (m *metrics) reloads(result string) prometheus.Counter {
+	return m.reloadCount.WithLabelValues(result)
+}
+
+// rulesLoaded notes the rules in force. Their names are of the built-in rules and
+// of the installation's file.
+func (m *metrics) rulesLoaded(engine *redact.Engine) {
+	list := engine.Rules()
+	for _, rule := range list {
+		m.masked.WithLabelValues(rule.Name)
+	}
+	m.rules.Set(float64(len(list)))
+	m.rulesAt.SetToCurrentTime()
 }
 
 // stored counts a clean event that EVENTS_CLEAN holds.
@@ -75,6 +101,6 @@ func (m *metrics) stored(v *verdict, duplicate bool) {
 	}
 	m.clean.Inc()
 	for _, c := range v.counts {
-		m.masked[c.Rule].Add(float64(c.Masked))
+		m.masked.WithLabelValues(c.Rule).Add(float64(c.Masked))
 	}
 }

@@ -27,7 +27,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"sluice/internal/broker"
-	"sluice/redactor/redact"
 	"sluice/schemas"
 )
 
@@ -42,7 +41,7 @@ const (
 // Run is the service: it returns when ctx has ended and what was in work is
 // stored or handed back.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
-	engine, err := redact.New(redact.Config{})
+	engine, err := cfg.Ruleset.Load(0)
 	if err != nil {
 		return err
 	}
@@ -50,6 +49,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	inUse := &engines{ruleset: cfg.Ruleset, metrics: metrics, log: log}
+	inUse.current.Store(engine)
+	metrics.rulesLoaded(engine)
 	conn, err := broker.Connect(ctx, cfg.NATS, "redactor", log)
 	if err != nil {
 		return err
@@ -72,6 +74,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	forgetting, stopForgetting := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
 	background.Go(func() { trimmer.run(tending) })
+	background.Go(func() { inUse.watch(tending.Done(), cfg.Reload) })
 	background.Go(func() { forgetter.run(forgetting) })
 	defer background.Wait()
 	defer stopForgetting()
@@ -80,7 +83,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	work, cancel := lingering(ctx, cfg.DrainTimeout)
 	defer cancel()
 	s := &stage{
-		engine: engine, broker: conn, metrics: metrics, log: log,
+		engines: inUse, broker: conn, metrics: metrics, log: log,
 		stopping: ctx.Done(), acknowledged: forgetter.acknowledged, makeRoom: trimmer.now,
 	}
 	log.Info("redacting", "stream", schemas.StreamRaw)

@@ -311,10 +311,7 @@ func TestKilledBeforeAcknowledging(t *testing.T) {
 	for len(batch) < n {
 		batch = append(batch, feed.Batch(nil, n-len(batch))...)
 	}
-	for _, rule := range engineFor(t).Rules() {
-		m.masked[rule.Name] = m.clean
-	}
-	s := &stage{engine: engineFor(t), broker: diesAfterPublishing{dying}, metrics: m, log: b.logs.logger(), acknowledged: func([]broker.Delivery) {}, makeRoom: func() {}}
+	s := &stage{engines: using(engineFor(t), m), broker: diesAfterPublishing{dying}, metrics: m, log: b.logs.logger(), acknowledged: func([]broker.Delivery) {}, makeRoom: func() {}}
 	s.process(t.Context(), batch)
 	if b.count(schemas.StreamClean) != n || b.count(schemas.StreamRaw) != n {
 		t.Fatalf("%d clean, %d raw", b.count(schemas.StreamClean), b.count(schemas.StreamRaw))

@@ -23,7 +23,7 @@ type publisher interface {
 // stage does the work. One goroutine runs it; it owns the batch and what is
 // remembered between batches.
 type stage struct {
-	engine   *redact.Engine
+	engines  *engines
 	broker   publisher
 	metrics  *metrics
 	log      *slog.Logger
@@ -79,7 +79,7 @@ func chunkLen(batch []broker.Delivery) int {
 // process judges a chunk, stores what became of it, and acknowledges exactly
 // what is stored. Bad events go first: they wait for nothing.
 func (s *stage) process(ctx context.Context, chunk []broker.Delivery) {
-	verdicts := judgeAll(s.engine, chunk)
+	verdicts := judgeAll(s.engines.current.Load(), chunk)
 	defer keepInWork(chunk, schemas.RedactorConsumer().AckWait/3)()
 	clean, bad := make([]item, 0, len(chunk)), []item(nil)
 	for i := range chunk {

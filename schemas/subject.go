@@ -22,6 +22,10 @@ const (
 	// (RFC 6901) of what was masked. A last pointer of "" (the whole event) says
 	// that there were more than the header holds.
 	HeaderRedacted = "Sluice-Redacted"
+	// HeaderFingerprints is on a clean event where the redactor has a key for them: a
+	// JSON object of the fingerprints of what was masked ("<key id>:<32 hex digits>"),
+	// each with the JSON Pointer of where it was. What may be a password has none.
+	HeaderFingerprints = "Sluice-Fingerprints"
 	// HeaderReason is on a quarantined event: the Reason.
 	HeaderReason = "Sluice-Reason"
 	// HeaderDetail is on a quarantined event: what was found wrong, in words,

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"sluice/internal/broker"
+	"sluice/redactor/redact"
 	"sluice/schemas"
 )
 
@@ -24,10 +25,12 @@ import (
 type Store struct {
 	conn   *broker.Conn
 	stream jetstream.Stream
+	engine *redact.Engine
 }
 
-// Open finds the quarantine.
-func Open(ctx context.Context, conn *broker.Conn) (*Store, error) {
+// Open finds the quarantine. The engine masks what is shown; it must take texts of
+// schemas.MaxPayloadBytes.
+func Open(ctx context.Context, conn *broker.Conn, engine *redact.Engine) (*Store, error) {
 	stream, err := conn.JS.Stream(ctx, schemas.StreamQuarantine)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("there is no stream %s on this broker: start a redactor, which makes it", schemas.StreamQuarantine)
@@ -35,7 +38,7 @@ func Open(ctx context.Context, conn *broker.Conn) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", schemas.StreamQuarantine, err)
 	}
-	return &Store{conn: conn, stream: stream}, nil
+	return &Store{conn: conn, stream: stream, engine: engine}, nil
 }
 
 // Selection says which events are meant; the zero value means all.

@@ -17,6 +17,7 @@ import (
 
 	"sluice/internal/broker"
 	"sluice/internal/daemon"
+	"sluice/redactor/redact"
 	"sluice/schemas"
 )
 
@@ -50,13 +51,17 @@ func open(t *testing.T) (*Store, *broker.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.NC.Close)
-	if _, err := Open(t.Context(), conn); err == nil || !strings.Contains(err.Error(), schemas.StreamQuarantine) {
+	engine, err := redact.New(redact.Config{MaxBytes: schemas.MaxPayloadBytes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), conn, engine); err == nil || !strings.Contains(err.Error(), schemas.StreamQuarantine) {
 		t.Fatalf("without a quarantine: %v", err)
 	}
 	if err := conn.EnsureStreams(t.Context(), schemas.RawStream(), schemas.CleanStream(), schemas.QuarantineStream()); err != nil {
 		t.Fatal(err)
 	}
-	store, err := Open(t.Context(), conn)
+	store, err := Open(t.Context(), conn, engine)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,17 +13,12 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"sluice/redactor/redact"
-	"sluice/schemas"
 )
 
 // Show writes one event for a person to read: where it came from and why it is
 // here, its headers, and the event, all masked. Of an event that cannot be read,
 // and so not be masked either, only the size and the place of the defect.
 func (s *Store) Show(ctx context.Context, seq uint64, w io.Writer) error {
-	engine, err := redact.New(redact.Config{MaxBytes: schemas.MaxPayloadBytes})
-	if err != nil {
-		return err
-	}
 	msg, err := s.get(ctx, seq)
 	if err != nil {
 		return err
@@ -31,9 +26,10 @@ func (s *Store) Show(ctx context.Context, seq uint64, w io.Writer) error {
 	e := entry(seq, msg.Subject, msg.Time, msg.Header, len(msg.Data))
 	fmt.Fprintf(w, "seq        %d\nstored at  %s\ntenant     %s\nreason     %s\ndetail     %s\nsubject    %q\nbytes      %d\n",
 		e.Sequence, e.StoredAt.UTC().Format("2006-01-02T15:04:05.000000Z"), e.Tenant, e.Reason, e.Detail, e.Subject, e.Bytes)
-	if err := showHeaders(w, engine, original(msg.Header)); err != nil {
+	if err := showHeaders(w, s.engine, original(msg.Header)); err != nil {
 		return err
 	}
+	engine := s.engine.For(e.Tenant)
 	shown, err := engine.RedactJSON(nil, msg.Data)
 	if err != nil {
 		fmt.Fprintf(w, "\nThe event cannot be shown masked: %v\n", err)

@@ -145,6 +145,30 @@ func (r *report) result(out *Result, rules []Rule) {
 	}
 }
 
+// Fingerprints returns what stands in the header schemas.HeaderFingerprints: a JSON
+// object from fingerprint to pointer, "" if there are none.
+func (r *Result) Fingerprints() string {
+	var out []byte
+	seen := map[string]bool{}
+	for i := range r.Masked {
+		m := &r.Masked[i]
+		if m.Fingerprint == "" || seen[m.Fingerprint] {
+			continue
+		}
+		seen[m.Fingerprint] = true
+		if len(out)+len(m.Fingerprint)+jsonLen([]byte(m.Pointer)) > maxPointerBytes {
+			break
+		}
+		out = jsontoken.AppendString(append(out, ','), m.Fingerprint)
+		out = jsontoken.AppendString(append(out, ':'), m.Pointer)
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	out[0] = '{'
+	return string(append(out, '}'))
+}
+
 // Header returns what stands in the header schemas.HeaderRedacted: the pointers
 // as a JSON array, with a last pointer to the whole event ("") if there were more
 // than are listed; "" if nothing was masked.

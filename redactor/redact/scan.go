@@ -233,9 +233,18 @@ func (s *scanner) commands() seen {
 			name string
 			seen seen
 		}{
-			{"curl", seenCurl}, {"wget", seenCurl}, {"http ", seenCurl}, {"mysql", seenMySQL}, {"mariadb", seenMySQL}, {"sshpass", seenSSHPass},
-			{"docker login", seenSSHPass}, {"helm registry", seenSSHPass}, {"podman login", seenSSHPass}, {"oc login", seenSSHPass},
-			{"ldap", seenLDAP}, {"redis-cli", seenRedis},
+			{"curl", seenCurl},
+			{"wget", seenCurl},
+			{"http ", seenCurl},
+			{"mysql", seenMySQL},
+			{"mariadb", seenMySQL},
+			{"sshpass", seenSSHPass},
+			{"docker login", seenSSHPass},
+			{"helm registry", seenSSHPass},
+			{"podman login", seenSSHPass},
+			{"oc login", seenSSHPass},
+			{"ldap", seenLDAP},
+			{"redis-cli", seenRedis},
 		} {
 			if bytes.Contains(s.text, []byte(c.name)) {
 				s.seen |= c.seen

@@ -27,7 +27,7 @@ type walk struct {
 	first  int
 	copied uint32
 
-	docs    [maxNesting + 1]document
+	docs     [maxNesting + 1]document
 	layers   [maxNesting + 1][3]layer
 	scanners [maxNesting + 1]scanner
 	base64   [maxNesting + 1][]byte

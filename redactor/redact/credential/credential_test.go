@@ -139,8 +139,17 @@ func FuzzMatch(f *testing.F) {
 
 func BenchmarkMatch(b *testing.B) {
 	for _, bench := range []struct{ name, fragment string }{
-		{"prose", "The quick brown fox jumps over the lazy dog. "}, {"jwt", "eyJ-"}, {"jwt_dots", "eyJ."}, {"jwt_header", "eyJhbGciOiJIUzI1NiJ9."}, {"pem", "-----BEGIN PRIVATE KEY-----"},
-		{"sk", "sk-"}, {"ghp", "ghp_"}, {"digits", "1234567890:AA-"}, {"invite", "invite/"}, {"discord", "MTA."}, {"zeros", "AAAAAAAAAAAAAAAAAAAAAA-"},
+		{"prose", "The quick brown fox jumps over the lazy dog. "},
+		{"jwt", "eyJ-"},
+		{"jwt_dots", "eyJ."},
+		{"jwt_header", "eyJhbGciOiJIUzI1NiJ9."},
+		{"pem", "-----BEGIN PRIVATE KEY-----"},
+		{"sk", "sk-"},
+		{"ghp", "ghp_"},
+		{"digits", "1234567890:AA-"},
+		{"invite", "invite/"},
+		{"discord", "MTA."},
+		{"zeros", "AAAAAAAAAAAAAAAAAAAAAA-"},
 	} {
 		for _, size := range []int{4 << 10, 40 << 10, 400 << 10} {
 			text := []byte(strings.Repeat(bench.fragment, size/len(bench.fragment)))

@@ -31,6 +31,7 @@ type columns struct {
 	context, user        [][]byte
 	brand, extra         [][]byte
 	redacted             [][]string
+	fingerprints         [][]string
 	traceParent          []string
 	streamSeq            []uint64
 }
@@ -53,16 +54,17 @@ var layout = []column{
 	{"user", "String", func(c *columns, to driver.BatchColumn) error { return to.Append(c.user) }},
 	{"brand", "String", func(c *columns, to driver.BatchColumn) error { return to.Append(c.brand) }},
 	{"extra", "String", func(c *columns, to driver.BatchColumn) error { return to.Append(c.extra) }},
-	{"redacted", "Array(String)", (*columns).fillRedacted},
+	{"redacted", "Array(String)", func(c *columns, to driver.BatchColumn) error { return fillTexts(c.redacted, to) }},
+	{"fingerprints", "Array(String)", func(c *columns, to driver.BatchColumn) error { return fillTexts(c.fingerprints, to) }},
 	{"traceparent", "String", func(c *columns, to driver.BatchColumn) error { return to.Append(c.traceParent) }},
 	{"stream_seq", "UInt64", func(c *columns, to driver.BatchColumn) error { return to.Append(c.streamSeq) }},
 }
 
-// fillRedacted goes row by row, since the driver would go through reflection for
+// fillTexts goes row by row, since the driver would go through reflection for
 // a whole column of arrays.
-func (c *columns) fillRedacted(to driver.BatchColumn) error {
-	for _, pointers := range c.redacted {
-		if err := to.AppendRow(pointers); err != nil {
+func fillTexts(column [][]string, to driver.BatchColumn) error {
+	for _, texts := range column {
+		if err := to.AppendRow(texts); err != nil {
 			return err
 		}
 	}
@@ -109,7 +111,7 @@ func (c *columns) add(r *row) {
 	c.clientIP = append(c.clientIP, r.clientIP)
 	c.context, c.user = append(c.context, r.context), append(c.user, r.user)
 	c.brand, c.extra = append(c.brand, r.brand), append(c.extra, r.extra)
-	c.redacted = append(c.redacted, r.redacted)
+	c.redacted, c.fingerprints = append(c.redacted, r.redacted), append(c.fingerprints, r.fingerprints)
 	c.traceParent = append(c.traceParent, r.traceParent)
 	c.streamSeq = append(c.streamSeq, r.streamSeq)
 }
@@ -120,6 +122,7 @@ func (c *columns) reset() {
 	clear(c.brand)
 	clear(c.extra)
 	clear(c.redacted)
+	clear(c.fingerprints)
 	for _, s := range []*[]string{
 		&c.tenant, &c.action, &c.app, &c.userPK, &c.username, &c.userEmail, &c.brandName, &c.traceParent,
 	} {
@@ -128,5 +131,5 @@ func (c *columns) reset() {
 	}
 	c.pk, c.created, c.expires, c.clientIP = c.pk[:0], c.created[:0], c.expires[:0], c.clientIP[:0]
 	c.context, c.user, c.brand, c.extra = c.context[:0], c.user[:0], c.brand[:0], c.extra[:0]
-	c.redacted, c.streamSeq = c.redacted[:0], c.streamSeq[:0]
+	c.redacted, c.fingerprints, c.streamSeq = c.redacted[:0], c.fingerprints[:0], c.streamSeq[:0]
 }

@@ -24,6 +24,7 @@ type row struct {
 	context             []byte // JSON objects, byte for byte as they came
 	user, brand, extra  []byte
 	redacted            []string
+	fingerprints        []string
 	traceParent         string
 	streamSeq           uint64
 }
@@ -71,19 +72,20 @@ func (m *mapper) row(msg cleanMessage) (row, error) {
 	}
 	r := row{
 		pk: ev.PK, tenant: tenant, action: ev.Action, app: ev.App,
-		created:     ev.Created,
-		userPK:      m.scalar("user", "pk"),
-		username:    m.scalar("user", "username"),
-		userEmail:   m.scalar("user", "email"),
-		clientIP:    ev.ClientIP,
-		brandName:   m.scalar("brand", "name"),
-		context:     objectOr(ev.Context),
-		user:        objectOr(ev.User),
-		brand:       objectOr(ev.Brand),
-		extra:       object(ev.Extra),
-		redacted:    m.redacted(msg.header.Get(schemas.HeaderRedacted)),
-		traceParent: msg.header.Get(schemas.HeaderTraceParent),
-		streamSeq:   msg.sequence,
+		created:      ev.Created,
+		userPK:       m.scalar("user", "pk"),
+		username:     m.scalar("user", "username"),
+		userEmail:    m.scalar("user", "email"),
+		clientIP:     ev.ClientIP,
+		brandName:    m.scalar("brand", "name"),
+		context:      objectOr(ev.Context),
+		user:         objectOr(ev.User),
+		brand:        objectOr(ev.Brand),
+		extra:        object(ev.Extra),
+		redacted:     m.redacted(msg.header.Get(schemas.HeaderRedacted)),
+		fingerprints: m.fingerprints(msg.header.Get(schemas.HeaderFingerprints)),
+		traceParent:  msg.header.Get(schemas.HeaderTraceParent),
+		streamSeq:    msg.sequence,
 	}
 	// The redactor stamps these; an event that somebody published past it gets
 	// the same values.
@@ -189,4 +191,18 @@ func object(members []schemas.Member) []byte {
 		out = append(append(append(out, m.Name...), ':'), m.Value...)
 	}
 	return append(out, '}')
+}
+
+// fingerprints reads the names of the header's JSON object, nothing of a header
+// that is none.
+func (m *mapper) fingerprints(header string) []string {
+	t := &m.pointers
+	if header == "" || t.Parse([]byte(header), 1) != nil || t.Tokens[0].Kind != jsontoken.Object {
+		return nil
+	}
+	var out []string
+	for i := 1; i < len(t.Tokens); i = int(t.Tokens[i+1].Next) {
+		out = append(out, t.Text(i))
+	}
+	return out
 }

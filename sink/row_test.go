@@ -131,9 +131,19 @@ func TestRowHeaders(t *testing.T) {
 				msg.header.Set(schemas.HeaderRedacted, tc.header)
 			}
 			msg.header.Set(schemas.HeaderTraceParent, "00-1-2-01")
+			msg.header.Set(schemas.HeaderFingerprints, `{"k1:00ff":"/context/token","k1:01":"/x"}`)
 			r := mustRow(t, msg)
 			if !reflect.DeepEqual(r.redacted, tc.want) || r.traceParent != "00-1-2-01" {
 				t.Errorf("got %q %q, want %q", r.redacted, r.traceParent, tc.want)
+			}
+			if want := []string{"k1:00ff", "k1:01"}; !reflect.DeepEqual(r.fingerprints, want) {
+				t.Errorf("fingerprints %q, want %q", r.fingerprints, want)
+			}
+			for _, broken := range []string{"x", "[1]", `{"a":{"b":1}}`} {
+				msg.header.Set(schemas.HeaderFingerprints, broken)
+				if r := mustRow(t, msg); len(r.fingerprints) > 0 {
+					t.Errorf("fingerprints %q of a header that is none", r.fingerprints)
+				}
 			}
 		})
 	}
@@ -239,6 +249,7 @@ func show(r row) []byte {
 	line("brand", string(r.brand))
 	line("extra", string(r.extra))
 	line("redacted", r.redacted)
+	line("fingerprints", r.fingerprints)
 	line("traceparent", r.traceParent)
 	line("stream_seq", r.streamSeq)
 	return b.Bytes()

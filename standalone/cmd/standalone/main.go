@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"sluice/internal/daemon"
 	"sluice/standalone"
@@ -50,5 +52,9 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	cfg.Demo = *demo
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	cfg.Redactor.Reload = hangups
 	return standalone.Run(ctx, cfg, cfg.Logger(os.Stderr))
 }

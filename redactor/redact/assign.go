@@ -1,6 +1,8 @@
 package redact
 
 import (
+	"strings"
+
 	"sluice/redactor/redact/name"
 )
 
@@ -31,18 +33,18 @@ func nameStart(text []byte, end, from int) int {
 // equals reads what stands around the = at text[at].
 func (s *scanner) equals(at int) int {
 	text, next := s.text, at+1
-	from := s.nameFrom
-	s.nameFrom = next
 	if !s.query.open {
 		if next < len(text) && (text[next] == '=' || text[next] == '~' && next+1 < len(text) && text[next+1] == ' ') || at > 0 && (text[at-1] == '!' || text[at-1] == '=' || text[at-1] == '<') {
+			s.nameFrom = next
 			return next
 		}
 		if next < len(text) && text[next] == '>' {
 			next++
-			s.nameFrom = next
 		}
 	}
-	return s.named(s.nameBefore(at, from), next)
+	to := s.named(s.nameBefore(at, s.nameFrom), next)
+	s.nameFrom = max(to, next)
+	return to
 }
 
 // colon reads what stands around the : at text[at].
@@ -86,6 +88,9 @@ type nameSpan struct {
 func (s *scanner) nameBefore(at, from int) nameSpan {
 	text, end := s.text, at
 	if !s.form {
+		for end > from && end > at-maxSpaces && strings.IndexByte(".?:+|", text[end-1]) >= 0 {
+			end-- // of an operator: .= ?= ::= +=
+		}
 		for end > from && end > at-maxSpaces && text[end-1] == ' ' {
 			end--
 		}

@@ -96,6 +96,9 @@ func (s *scanner) userAndPassword(from int) int {
 	if colon < 0 {
 		return 0
 	}
+	if colon == end-start-1 && likely(s.text[start:start+colon], 0) {
+		return s.optionValue(start, start+colon) // a key in the user's place
+	}
 	return s.optionValue(start+colon+1, end)
 }
 
@@ -107,6 +110,40 @@ func (s *scanner) optionValue(start, end int) int {
 	return end
 }
 
+// argumentPair masks the value that opens at text[at] in a call with the name of a
+// secret before it: setProperty("API_TOKEN", "…"). It returns where to go on, 0 if
+// it is none.
+func (s *scanner) argumentPair(at int) int {
+	text := s.text
+	comma := at
+	for comma > 0 && at-comma < maxSpaces && text[comma-1] == ' ' {
+		comma--
+	}
+	if comma < 4 || text[comma-1] != ',' || kinds[text[comma-2]] != kindQuote {
+		return 0
+	}
+	end := comma - 2
+	start := nameStart(text, end, max(0, end-longestName))
+	if start < 2 || text[start-1] != text[end] || start == end {
+		return 0
+	}
+	before := start - 1
+	for before > 0 && text[before-1] == ' ' && start-before < maxSpaces {
+		before--
+	}
+	if before == 0 || text[before-1] != '(' {
+		return 0
+	}
+	class := s.w.decide(text[start:end]).class
+	valueEnd := quoteEnd(text, at)
+	value := text[min(at+1, valueEnd):valueEnd]
+	if class&(name.Secret|name.Perhaps) == 0 || !hidden(value) || identifier(value) || class&name.Secret == 0 && !likely(value, class) {
+		return 0
+	}
+	s.w.edit(&s.l, at+1, valueEnd, ruleAssignment, class&name.Guessable != 0)
+	return valueEnd
+}
+
 // longestIdentified is how far before BY is looked for IDENTIFIED, in bytes.
 const longestIdentified = 48
 
@@ -116,6 +153,9 @@ func (s *scanner) quote(at int) int {
 	text := s.text
 	if s.query.open && !s.form {
 		s.endQuery()
+	}
+	if end := s.argumentPair(at); end > 0 {
+		return end
 	}
 	before := at
 	for before > 0 && at-before < maxSpaces && (text[before-1] == ' ' || text[before-1] == '(') {

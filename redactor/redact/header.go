@@ -51,7 +51,7 @@ func (s *scanner) authorization(n nameSpan, from int) int {
 			s.w.edit(&s.l, start, first, ruleHeader, false)
 		}
 		return first
-	case !isScheme(s.text[start:first]) && (!allLetters(s.text[start:first]) || wordy(s.text[start:first])):
+	case !isScheme(s.text[start:first]) && (!identifier(s.text[start:first]) || wordy(s.text[start:first])):
 		if value := s.text[start:first]; hidden(value) && !wordy(value) {
 			s.w.edit(&s.l, start, first, ruleHeader, false)
 		}

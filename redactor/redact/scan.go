@@ -112,6 +112,10 @@ func (s *scanner) scan() {
 		case kindQuote:
 			i = s.quote(i)
 		case kindQuestion, kindHash, kindAmpersand:
+			if i+1 < len(text) && (text[i+1] == '=' || text[i+1] == ' ') { // an operator, a sentence
+				i++
+				continue
+			}
 			s.query.open = true
 			s.nameFrom = i + 1
 			i++

@@ -21,7 +21,20 @@ func hidden(value []byte) bool {
 		}
 		return false
 	}
-	return !bracketedWord(value)
+	return !bracketedWord(value) && !shellVariable(value)
+}
+
+// shellVariable reports whether the value is a variable of a shell: $API_KEY, $1.
+func shellVariable(value []byte) bool {
+	if len(value) < 2 || value[0] != '$' {
+		return false
+	}
+	for _, c := range value[1:] {
+		if (c < 'A' || c > 'Z') && c != '_' && kinds[c] != kindDigit {
+			return false
+		}
+	}
+	return true
 }
 
 // bracketedWord reports whether the value is a word in brackets that stands for

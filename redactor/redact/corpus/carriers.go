@@ -200,7 +200,7 @@ func carriers() []carrier {
 	add(carrier{name: "base64_json", kinds: all, encoded: encoded(asJSON), build: func(s secret) (any, bool) {
 		return object{"data": base64.StdEncoding.EncodeToString([]byte(asJSON(s)))}, true
 	}})
-	add(carrier{name: "base64url_json", kinds: all, build: func(s secret) (any, bool) {
+	add(carrier{name: "base64url_json", kinds: all, encoded: encoded(asJSON), build: func(s secret) (any, bool) {
 		return object{"data": base64.RawURLEncoding.EncodeToString([]byte(asJSON(s)))}, true
 	}})
 	asText := func(s secret) string { return "this is it: " + s.value }

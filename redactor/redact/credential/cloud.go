@@ -20,7 +20,7 @@ func cloud() []Format {
 		{Name: "fly_access_token", Meaning: "a Fly.io access token", Source: "https://fly.io/docs/security/tokens/", prefixes: []string{"fo1_", "fm1a_", "fm1r_", "fm2_"}, alphabet: base64Any, min: 40},
 		{Name: "render_api_key", Meaning: "a Render API key", Source: "https://render.com/docs/api", prefixes: []string{"rnd_"}, alphabet: alnum, min: 28},
 		{Name: "supabase_token", Meaning: "a Supabase secret key or access token", Source: "https://supabase.com/docs/guides/api/api-keys", prefixes: []string{"sbp_", "sb_secret_"}, alphabet: base64URL, min: 20},
-		{Name: "planetscale_token", Meaning: "a PlanetScale password or token", Source: "https://planetscale.com/docs/concepts/service-tokens", prefixes: []string{"pscale_tkn_", "pscale_pw_", "pscale_oauth_"}, alphabet: dotted, min: 32},
+		{Name: "planetscale_token", Meaning: "a PlanetScale password or token", Source: "https://planetscale.com/docs/concepts/service-tokens", prefixes: []string{"pscale_tkn_", "pscale_pw_", "pscale_oauth_"}, alphabet: dottedAny, min: 32},
 		{Name: "neon_api_key", Meaning: "a Neon API key", Source: "https://neon.tech/docs/manage/api-keys", prefixes: []string{"napi_"}, alphabet: lowerNum, min: 40},
 		{Name: "mongodb_atlas_secret", Meaning: "a MongoDB Atlas service account secret", Source: "https://www.mongodb.com/docs/atlas/api/service-accounts-overview/", prefixes: []string{"mdb_sa_sk_"}, alphabet: base64URL, min: 24},
 		{Name: "databricks_token", Meaning: "a Databricks personal access token", Source: "https://docs.databricks.com/dev-tools/auth/pat.html", prefixes: []string{"dapi"}, alphabet: uuidLike, min: 32, mixed: true},

@@ -42,7 +42,7 @@ func codeHosting() []Format {
 		{Name: "snyk_token", Meaning: "a Snyk access token", Source: "https://docs.snyk.io/snyk-api/authentication-for-api", prefixes: []string{"snyk_uat.", "snyk_sat."}, alphabet: dotted, min: 30},
 		{Name: "sourcegraph_token", Meaning: "a Sourcegraph access token", Source: "https://sourcegraph.com/docs/cli/how-tos/creating_an_access_token", prefixes: []string{"sgp_", "slk_"}, alphabet: word, min: 40},
 		{Name: "octopus_api_key", Meaning: "an Octopus Deploy API key", Source: gitleaks, prefixes: []string{"API-"}, alphabet: upperNum, min: 26, mixed: true},
-		{Name: "netlify_token", Meaning: "a Netlify personal access token", Source: "https://docs.netlify.com/api/get-started/", prefixes: []string{"nfp_", "nfc_", "nfo_"}, alphabet: alnum, min: 36},
+		{Name: "netlify_token", Meaning: "a Netlify personal access token", Source: "https://docs.netlify.com/api/get-started/", prefixes: []string{"nfp_", "nfc_", "nfo_"}, alphabet: dottedAny, min: 36},
 		{Name: "vercel_token", Meaning: "a Vercel token or blob store token", Source: "https://vercel.com/docs/storage/vercel-blob", prefixes: []string{"vercel_blob_rw_"}, alphabet: word, min: 20},
 		{Name: "readme_api_key", Meaning: "a ReadMe API key", Source: gitleaks, prefixes: []string{"rdme_"}, alphabet: lowerNum, min: 60},
 		{Name: "prefect_api_key", Meaning: "a Prefect API key", Source: gitleaks, prefixes: []string{"pnu_", "pnb_"}, alphabet: alnum, min: 36},

@@ -130,7 +130,7 @@ func (f *Format) end(text []byte, i int, prefix string) (int, bool) {
 			return 0, false
 		}
 	}
-	for end > start && (text[end-1] == '.' || text[end-1] == '-') {
+	for end-start > f.min && (text[end-1] == '.' || text[end-1] == '-') {
 		end-- // of the sentence
 	}
 	body := text[start:end]
@@ -142,19 +142,16 @@ func (f *Format) end(text []byte, i int, prefix string) (int, bool) {
 
 // placeholder reports whether a body stands for a token and is none: xxxx, ****.
 func placeholder(body []byte) bool {
-	if len(body) == 0 {
-		return true
-	}
-	same := 0
 	for _, c := range body {
-		if c == '*' {
+		switch c {
+		case '*':
 			return true
-		}
-		if c == body[len(body)-1] {
-			same++
+		case 'x', 'X', '0', '.', '-', '_':
+		default:
+			return false
 		}
 	}
-	return same == len(body)
+	return true
 }
 
 // mixed reports whether a body has digits and letters in it, and is not a few

@@ -29,7 +29,7 @@ NEEDS := need-go $(if $(CHDB_LIB_PATH),,need-npm)
 
 .PHONY: help
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-16s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(NEEDS) engine build ## Build and start everything in one process, with the demo (ARGS="..." goes on its command line)
@@ -71,6 +71,10 @@ test: $(NEEDS) engine build ## Test all modules, e2e last (MODULES="sink redacto
 		go test $$race -p 2 $$limit $(TESTFLAGS) $$(printf './%s/... ' $$group) || status=1; \
 	done; \
 	exit $$status
+
+.PHONY: redaction-report
+redaction-report: need-go ## Judge the redactor by its corpus, into docs/redaction-report.md (GITLEAKS=path to compare with it)
+	@cd redactor && go run ./cmd/redaction-report -o ../docs/redaction-report.md $(if $(GITLEAKS),-gitleaks '$(GITLEAKS)')
 
 .PHONY: check
 check: need-go tools fmt-check vet lint tidy-check ## Check formatting, vet, lint, and that each module builds and tidies on its own

@@ -83,7 +83,10 @@ func judge(engine *redact.Engine, arena []byte, a arrival) (verdict, []byte) {
 	case result.Action != "" && result.Action != action:
 		return refuse(tenant, schemas.ReasonActionMismatch, "the event's action is not the subject's"), arena
 	}
-	v := verdict{tenant: tenant, action: action, pk: result.PK, redacted: result.Header(), fingerprints: result.Fingerprints(), counts: result.Counts}
+	v := verdict{
+		tenant: tenant, action: action, pk: result.PK,
+		redacted: result.Header(), fingerprints: result.Fingerprints(), counts: result.Counts,
+	}
 	if v.pk == uuid.Nil {
 		v.pk = schemas.DerivedPK(a.stream, a.sequence, a.storedAt)
 	}

@@ -37,8 +37,12 @@ func newMetrics(registry prometheus.Registerer, rules []redact.Rule) (*metrics, 
 	blocked := counter("full_seconds_total", "Seconds in which EVENTS_CLEAN took no events, because it was full or away.")
 	trimmed := counter("trimmed_total", "Acknowledged events removed from EVENTS_CLEAN at the end of the replay window.")
 	reloads := counter("rules_reloads_total", "Times the rules were read again on SIGHUP, by result: ok or failed.", "result")
-	loaded := prometheus.NewGauge(prometheus.GaugeOpts{Name: "redactor_rules", Help: "Rules in force, the built-in ones included."})
-	loadedAt := prometheus.NewGauge(prometheus.GaugeOpts{Name: "redactor_rules_loaded_timestamp_seconds", Help: "When the rules in force were read."})
+	loaded := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "redactor_rules", Help: "Rules in force, the built-in ones included.",
+	})
+	loadedAt := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "redactor_rules_loaded_timestamp_seconds", Help: "When the rules in force were read.",
+	})
 	batch := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "redactor_batch_events", Help: "Events fetched at once.", Buckets: prometheus.ExponentialBuckets(1, 4, 6),
 	})
@@ -46,7 +50,9 @@ func newMetrics(registry prometheus.Registerer, rules []redact.Rule) (*metrics, 
 		Name: "redactor_publish_seconds", Help: "How long the broker took to store a batch of clean events.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 3, 10),
 	})
-	for _, c := range []prometheus.Collector{events, masked, duplicates, redelivered, blocked, trimmed, reloads, loaded, loadedAt, batch, publish} {
+	for _, c := range []prometheus.Collector{
+		events, masked, duplicates, redelivered, blocked, trimmed, reloads, loaded, loadedAt, batch, publish,
+	} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

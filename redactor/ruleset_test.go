@@ -28,11 +28,11 @@ func TestRuleset(t *testing.T) {
 	key := "0123456789abcdef0123456789abcdeF"
 	var prints []string
 	for _, file := range []string{write("raw", key), write("hex", hex.EncodeToString([]byte(key))+"\n"), write("base64", base64.StdEncoding.EncodeToString([]byte(key)))} {
-		print, err := Ruleset{FingerprintKey: file, FingerprintKeyID: "k7"}.Fingerprint([]byte("made-up"))
-		if err != nil || !strings.HasPrefix(print, "k7:") {
-			t.Errorf("%s: %q, %v", filepath.Base(file), print, err)
+		digest, err := Ruleset{FingerprintKey: file, FingerprintKeyID: "k7"}.Fingerprint([]byte("made-up"))
+		if err != nil || !strings.HasPrefix(digest, "k7:") {
+			t.Errorf("%s: %q, %v", filepath.Base(file), digest, err)
 		}
-		prints = append(prints, print)
+		prints = append(prints, digest)
 	}
 	if prints[0] != prints[1] || prints[0] != prints[2] {
 		t.Errorf("the same key in three forms: %q", prints)
@@ -102,10 +102,10 @@ func TestReload(t *testing.T) {
 	for _, m := range clean {
 		var event struct {
 			Context struct {
-				N      int
-				Badge  string
-				Locker string
-			}
+				N      int    `json:"n"`
+				Badge  string `json:"badge"`
+				Locker string `json:"locker"`
+			} `json:"context"`
 		}
 		if err := json.Unmarshal(m.Data, &event); err != nil {
 			t.Fatal(err)

@@ -254,7 +254,7 @@ func parseAddr(s []byte) (netip.Addr, error) {
 	}
 	// Nothing keeps the text: an address has none of it but a zone, and that is
 	// refused.
-	addr, err := netip.ParseAddr(unsafe.String(&s[0], len(s)))
+	addr, err := netip.ParseAddr(unsafe.String(&s[0], len(s))) //nolint:gosec // read only while s is
 	if err != nil || addr.Zone() != "" {
 		return netip.Addr{}, errAddr
 	}

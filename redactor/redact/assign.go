@@ -34,7 +34,8 @@ func nameStart(text []byte, end, from int) int {
 func (s *scanner) equals(at int) int {
 	text, next := s.text, at+1
 	if !s.query.open {
-		if next < len(text) && (text[next] == '=' || text[next] == '~' && next+1 < len(text) && text[next+1] == ' ') || at > 0 && (text[at-1] == '!' || text[at-1] == '=' || text[at-1] == '<') {
+		after := byteAt(text, next)
+		if after == '=' || after == '~' && byteAt(text, next+1) == ' ' || strings.IndexByte("!=<", byteAt(text, at-1)) >= 0 {
 			s.nameFrom = next
 			return next
 		}
@@ -97,7 +98,7 @@ func (s *scanner) nameBefore(at, from int) nameSpan {
 	}
 	n := nameSpan{spaced: end < at}
 	closed := end
-	for closed > from && closed > end-maxSpaces && (text[closed-1] == '"' || text[closed-1] == '\'' || text[closed-1] == '`' || text[closed-1] == ']' || text[closed-1] == '\\' || text[closed-1] == ')') {
+	for closed > from && closed > end-maxSpaces && strings.IndexByte("\"'`]\\)", text[closed-1]) >= 0 {
 		closed--
 	}
 	n.end = closed
@@ -225,4 +226,12 @@ func skipSpaces(text []byte, from int) int {
 		from++
 	}
 	return from
+}
+
+// byteAt is the byte at an offset, a space where there is none.
+func byteAt(text []byte, i int) byte {
+	if i < 0 || i >= len(text) {
+		return ' '
+	}
+	return text[i]
 }

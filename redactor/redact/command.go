@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"strings"
 
 	"sluice/redactor/redact/name"
 )
@@ -10,7 +11,7 @@ import (
 // command line.
 func (s *scanner) dash(at int) int {
 	text := s.text
-	if at+1 >= len(text) || at > 0 && text[at-1] > ' ' && kinds[text[at-1]] != kindQuote && text[at-1] != '=' && text[at-1] != '[' {
+	if at+1 >= len(text) || at > 0 && text[at-1] > ' ' && kinds[text[at-1]] != kindQuote && strings.IndexByte("=[", text[at-1]) < 0 {
 		return at + 1
 	}
 	start := at + 1
@@ -18,17 +19,24 @@ func (s *scanner) dash(at int) int {
 		start++
 	}
 	end := start
-	for end < len(text) && end-start < longestName && (wordByte[text[end]] || text[end] == '-' || text[end] == '_' || text[end] == '.') {
+	for end < len(text) && end-start < longestName && (wordByte[text[end]] || strings.IndexByte("-_.", text[end]) >= 0) {
 		end++
 	}
 	if end == start {
 		return start
 	}
-	if start == at+1 && (end == start+1 || kinds[text[start]] == kindWord && text[start] == 'p') {
+	if start == at+1 && (end == start+1 || text[start] == 'p') {
 		if to := s.shortOption(start, end); to > 0 {
 			return to
 		}
 	}
+	return s.option(start, end)
+}
+
+// option reads the option text[start:end], and masks what follows it if it is the
+// name of a secret.
+func (s *scanner) option(start, end int) int {
+	text := s.text
 	from := skipSpaces(text, end)
 	if from == end || from >= len(text) || text[from] == '-' {
 		return start
@@ -58,7 +66,7 @@ func (s *scanner) dash(at int) int {
 func (s *scanner) shortOption(start, end int) int {
 	text := s.text
 	letter := text[start]
-	if bytes.IndexByte([]byte("upwa"), letter) < 0 {
+	if strings.IndexByte("upwa", letter) < 0 {
 		return 0
 	}
 	known := s.commands()
@@ -66,7 +74,7 @@ func (s *scanner) shortOption(start, end int) int {
 		if known&(seenMySQL|seenSSHPass) == 0 {
 			return 0
 		}
-		valueStart, valueEnd, _ := s.plainValue(start+1, false)
+		valueStart, valueEnd := s.plainValue(start+1, false)
 		return s.optionValue(valueStart, valueEnd)
 	}
 	from := skipSpaces(text, end)

@@ -70,9 +70,13 @@ func (s *scanner) authorization(n nameSpan, from int) int {
 // cutWord finds the end of the first word between two offsets, and where the next
 // one begins: end if there is none.
 func cutWord(text []byte, start, end int) (first, rest int) {
-	for first = start; first < end && text[first] > ' '; first++ {
+	first = start
+	for first < end && text[first] > ' ' {
+		first++
 	}
-	for rest = first; rest < end && text[rest] <= ' '; rest++ {
+	rest = first
+	for rest < end && text[rest] <= ' ' {
+		rest++
 	}
 	if first > start+1 && text[first-1] == ',' {
 		first--
@@ -84,39 +88,44 @@ func cutWord(text []byte, start, end int) (first, rest int) {
 // Set-Cookie header sets.
 func (s *scanner) cookies(n nameSpan, from int, set bool) int {
 	start, end := s.headerValue(n, from)
-	text, found := s.text, false
+	found := false
 	for at := start; at < end; {
 		stop := end
-		if i := bytes.IndexByte(text[at:end], ';'); i >= 0 {
+		if i := bytes.IndexByte(s.text[at:end], ';'); i >= 0 {
 			stop = at + i
 		}
-		at = skipSpaces(text, at)
-		if equals := bytes.IndexByte(text[at:max(at, stop)], '='); equals >= 0 && equals < longestName && !bytes.ContainsAny(text[at:at+equals], " &?,") {
-			valueEnd := stop
-			if !set || stop == end {
-				if i := bytes.IndexByte(text[at+equals:stop], ' '); i > 0 {
-					valueEnd = at + equals + i // what follows is text, and no cookie
-				}
-			}
-			if value := bytes.Trim(text[at+equals+1:valueEnd], "\""); hidden(value) {
-				s.w.edit(&s.l, at+equals+1, valueEnd, ruleHeader, false)
-			}
-			found = true
-			if valueEnd < stop {
-				return valueEnd
-			}
-		} else if !found {
-			break
+		valueEnd, ok := s.cookie(skipSpaces(s.text, at), stop, set && stop < end)
+		switch {
+		case !ok && !found:
+			return s.assigned(n, decision{class: name.Secret, by: ruleHeader}, from)
+		case ok && (set || valueEnd < stop):
+			return valueEnd
 		}
-		if set {
-			return stop
-		}
-		at = stop + 1
+		found, at = true, stop+1
 	}
-	if !found {
-		return s.assigned(n, decision{class: name.Secret, by: ruleHeader}, from)
+	return max(end, from)
+}
+
+// cookie masks the value of name=value between two offsets, and returns where that
+// ends; ok is whether there is one. Attributes may follow it, else what stands
+// behind a space is text and no cookie.
+func (s *scanner) cookie(at, stop int, attributes bool) (valueEnd int, ok bool) {
+	text := s.text
+	if at >= stop {
+		return stop, false
 	}
-	return end
+	equals := bytes.IndexByte(text[at:stop], '=')
+	if equals < 0 || equals >= longestName || bytes.ContainsAny(text[at:at+equals], " &?,") {
+		return stop, false
+	}
+	start := at + equals + 1
+	if i := bytes.IndexByte(text[start:stop], ' '); i >= 0 && !attributes {
+		stop = start + i
+	}
+	if hidden(bytes.Trim(text[start:stop], `"`)) {
+		s.w.edit(&s.l, start, stop, ruleHeader, false)
+	}
+	return stop, true
 }
 
 // The authentication schemes (RFC 9110 and the IANA registry, and what AWS, Azure,

@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"strings"
 	"unicode/utf8"
 
 	"sluice/schemas"
@@ -69,7 +70,7 @@ func opensJSON(text []byte) bool {
 	case '{':
 		return next == '"' || next <= ' '
 	case '[':
-		return next == '"' || next == '{' || next == '[' || next <= ' ' || next == '-' || kinds[next] == kindDigit || next == 't' || next == 'f' || next == 'n'
+		return next <= ' ' || kinds[next] == kindDigit || strings.IndexByte(`"{[-tfn`, next) >= 0
 	case '"':
 		return true
 	}

@@ -29,10 +29,11 @@ const (
 type nameCache struct {
 	seed  maphash.Seed
 	slots [cacheSlots]struct {
+		decision
+
 		text [cachedName]byte
 		size uint8
 		used bool
-		decision
 	}
 }
 

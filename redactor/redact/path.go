@@ -140,7 +140,7 @@ func (s *step) parseQuoted(text string) (rest string, err error) {
 type progress uint64
 
 // down is the progress one level below, at the member or the element.
-func (p *Path) down(at progress, name []byte, index int) progress {
+func (p Path) down(at progress, name []byte, index int) progress {
 	below := at & (1 << len(p.steps)) // below what is in the set is in it too
 	for i := range p.steps {
 		if at&(1<<i) == 0 {
@@ -158,4 +158,4 @@ func (p *Path) down(at progress, name []byte, index int) progress {
 }
 
 // reached reports whether the place is in the set, or below one that is.
-func (p *Path) reached(at progress) bool { return at&(1<<len(p.steps)) != 0 }
+func (p Path) reached(at progress) bool { return at&(1<<len(p.steps)) != 0 }

@@ -12,13 +12,17 @@ import (
 var prose = func() map[string]bool {
 	words := map[string]bool{}
 	for word := range strings.FieldsSeq(`
-a about accepted access account active after again all allowed already also always an and another any app application are argument as
+a about accepted access account active after again all allowed already also always an and another any app
+application are argument as
 ask assertion at attempt auth authenticated authentication authorization authorized
 bad be been before being between blank both but by bytes
-call can cannot change changed changes character characters check choose claim clear click code configured contact contains context
+call can cannot change changed changes character characters check choose claim clear click code configured
+contact contains context
 correct could created credential credentials current custom
-data days decode decoding default defined denied deleted did different digits disabled do does doesn doesnt don done dont
-either empty enabled encoded encrypted enter entered error errors every exceeded exists expected expiration expired expires expiry
+data days decode decoding default defined denied deleted did different digits disabled do does doesn doesnt don
+done dont
+either empty enabled encoded encrypted enter entered error errors every exceeded exists expected expiration
+expired expires expiry
 fail failed failure fails false field file flag follow for form format forbidden found from
 generate generated get given go got granted
 had has hash have header here hidden history how hours
@@ -28,18 +32,24 @@ last leave len length letters limit link login long longer lower
 malformed manager match matches matching maximum may method minimum minutes mismatch missing mode modified more must
 name named need needed needs new next no none nonexistent nor not nothing now null nil number
 of off ok okay old omitted on once one only open operation option optional or other our out own
-page parameter parse parsing part passed password passwords pending permission permitted placeholder please policy pop present previous
+page parameter parse parsing part passed password passwords pending permission permitted placeholder please
+policy pop present previous
 private problem prompt protected provided provider public
-read received recent redacted refresh refreshed refused rejected reject rejecting removed renewed request requested required requires reset resets
+read received recent redacted refresh refreshed refused rejected reject rejecting removed renewed request
+requested required requires reset resets
 resource response retry retrieved return returned revoked rotated rule rules
-same saved scope second seconds secret secrets see select sent server service session set settings should show sign signature signed since
+same saved scope second seconds secret secrets see select sent server service session set settings should show
+sign signature signed since
 size so some source special status still store stored string strong success successful successfully support supported
-take than that the their them then there these they this those through time times to together token tokens too true try type
-unable unauthorized undefined unexpected unique unknown unset unsupported until up update updated updating upper use used user username users using
+take than that the their them then there these they this those through time times to together token tokens too
+true try type
+unable unauthorized undefined unexpected unique unknown unset unsupported until up update updated updating upper
+use used user username users using
 valid validated validation validity value values verification verified verify via visit
 was weak were what when where whether which while who will with within without wont word work wrong
 yes you your
-await async yield typeof lambda func function const var let str string bool int float optional nullable object any bytes
+await async yield typeof lambda func function const var let str string bool int float optional nullable object
+any bytes
 masked filtered removed scrubbed sanitized obfuscated censored withheld omitted
 `) {
 		words[word] = true
@@ -67,8 +77,8 @@ func wordy(value []byte) bool {
 	return prose[string(lowered[:len(value)])]
 }
 
-// sentence reports whether a text in quotes is one, and no secret: 'This field is
-// required.'
+// sentence reports whether a text in quotes is one, and no secret: This field is
+// required.
 func sentence(text []byte) bool {
 	text = bytes.Trim(text, " '\"[]\\")
 	words := 0
@@ -89,10 +99,13 @@ const longestSentence = 12
 // The roots of expressions in program text: request.POST, self.token, os.environ.
 var roots = map[string]bool{
 	"self": true, "this": true, "cls": true, "request": true, "req": true, "res": true, "response": true, "os": true, "sys": true,
-	"settings": true, "config": true, "cfg": true, "conf": true, "env": true, "process": true, "options": true, "opts": true, "params": true,
+	"settings": true, "config": true, "cfg": true, "conf": true, "env": true, "process": true, "options": true,
+	"opts": true, "params": true,
 	"args": true, "kwargs": true, "app": true, "ctx": true, "context": true, "data": true, "form": true, "user": true, "session": true,
-	"obj": true, "instance": true, "event": true, "flask": true, "django": true, "uuid": true, "secrets": true, "json": true, "jwt": true,
-	"base64": true, "hashlib": true, "crypto": true, "random": true, "string": true, "client": true, "serializer": true, "payload": true,
+	"obj": true, "instance": true, "event": true, "flask": true, "django": true, "uuid": true, "secrets": true,
+	"json": true, "jwt": true,
+	"base64": true, "hashlib": true, "crypto": true, "random": true, "string": true, "client": true,
+	"serializer": true, "payload": true,
 	"body": true, "headers": true, "cookies": true, "credentials": true, "auth": true, "model": true, "parent": true, "state": true,
 }
 
@@ -113,7 +126,8 @@ func code(value []byte) bool {
 	case '(':
 		return true
 	case '.', '[':
-		return end <= longestProse && roots[string(value[:end])] || bytes.IndexByte(value, '(') > 0 && identifier(value[:bytes.IndexByte(value, '(')])
+		return end <= longestProse && roots[string(value[:end])] || bytes.IndexByte(value, '(') > 0 &&
+			identifier(value[:bytes.IndexByte(value, '(')])
 	}
 	return false
 }
@@ -121,11 +135,13 @@ func code(value []byte) bool {
 // callsItself reports whether the value is the name of a variable, passed on in a
 // call: authenticate(username=username, password=password).
 func callsItself(text []byte, n nameSpan, value []byte, end int) bool {
-	if end >= len(text) || text[end] != ')' && text[end] != ',' || n.start == 0 || text[n.start-1] != '(' && text[n.start-1] != ' ' && text[n.start-1] != ',' {
+	if end >= len(text) || text[end] != ')' && text[end] != ',' || n.start == 0 || text[n.start-1] != '(' &&
+		text[n.start-1] != ' ' && text[n.start-1] != ',' {
 		return false
 	}
 	named := bytes.TrimLeft(text[n.start:n.end], "*_")
-	return bytes.Equal(value, named) || bytes.HasSuffix(value, append([]byte{'_'}, named...)) && identifier(value) || code(value)
+	return bytes.Equal(value, named) || bytes.HasSuffix(value, append([]byte{'_'}, named...)) &&
+		identifier(value) || code(value)
 }
 
 // codeReach is how far before a number is looked for what says that it is a
@@ -157,10 +173,16 @@ func codePhrase(before []byte) bool {
 		return false
 	}
 	phrase := bytes.ToLower(before[:start])
-	for _, word := range []string{"verification", "one-time", "one time", "login", "security", "authentication", "confirmation", "recovery", "access", "mfa", "2fa", "sms", "backup", "passcode", "authenticator", "sign-in"} {
+	for _, word := range codeKinds {
 		if bytes.Contains(phrase, []byte(word)) {
 			return true
 		}
 	}
 	return false
+}
+
+// codeKinds say of a code that it lets somebody in.
+var codeKinds = []string{
+	"verification", "one-time", "one time", "login", "security", "authentication", "confirmation", "recovery",
+	"access", "mfa", "2fa", "sms", "backup", "passcode", "authenticator", "sign-in",
 }

@@ -77,7 +77,7 @@ func (s *scanner) parameter(n nameSpan, decided decision, from int) int {
 // parameterEnd is where the value of the parameter ends that begins at from.
 func (s *scanner) parameterEnd(from int) int {
 	if !s.form {
-		_, end, _ := s.plainValue(from, true)
+		_, end := s.plainValue(from, true)
 		return end
 	}
 	for i := from; i < len(s.text); i++ {

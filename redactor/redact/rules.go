@@ -37,7 +37,8 @@ const (
 
 // builtin lists the rules that every engine has.
 func builtin() []Rule {
-	list := make([]Rule, ruleFormats)
+	formats := credential.Formats()
+	list := make([]Rule, int(ruleFormats)+len(formats))
 	list[ruleKey] = Rule{Name: "key", Meaning: "a value, or the elements of a list, under a name that means a secret"}
 	list[ruleLikelyKey] = Rule{Name: "likely_key", Meaning: "a value that looks like a secret, under a name that may mean one: key, auth, session"}
 	list[ruleContainer] = Rule{Name: "container", Meaning: "everything below a name that means a secret, model references excepted"}
@@ -53,8 +54,8 @@ func builtin() []Rule {
 	list[ruleSQL] = Rule{Name: "sql", Meaning: "the password in an SQL statement: IDENTIFIED BY '…', PASSWORD '…'"}
 	list[ruleOneTimeCode] = Rule{Name: "one_time_code", Meaning: "the digits after verification code, login code, one-time password and the like"}
 	list[ruleDenied] = Rule{Name: "denied", Meaning: "everything at and below a path that the rules of this installation deny"}
-	for _, format := range credential.Formats() {
-		list = append(list, Rule{Name: format.Name, Meaning: format.Meaning, Source: format.Source})
+	for i, format := range formats {
+		list[int(ruleFormats)+i] = Rule{Name: format.Name, Meaning: format.Meaning, Source: format.Source}
 	}
 	return list
 }

@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"strings"
 
 	"sluice/redactor/redact/credential"
 	"sluice/redactor/redact/name"
@@ -208,7 +209,7 @@ func (s *scanner) digits(start, end int) {
 			return
 		}
 	}
-	if end < len(s.text) && (s.text[end] == '.' || s.text[end] == '-' || s.text[end] == ':') && end+1 < len(s.text) && wordByte[s.text[end+1]] {
+	if strings.IndexByte(".-:", byteAt(s.text, end)) >= 0 && wordByte[byteAt(s.text, end+1)] {
 		return // a version, a date, a time
 	}
 	if codePhrase(s.text[max(0, start-codeReach):start]) {

@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"strings"
 
 	"sluice/redactor/redact/name"
 	"sluice/schemas"
@@ -13,7 +14,7 @@ func hidden(value []byte) bool {
 	switch {
 	case len(value) == 0, string(value) == schemas.Mask:
 		return false
-	case len(value) >= 3 && (value[0] == '*' || value[0] == 'x' || value[0] == 'X' || value[0] == '.' || value[0] == '-' || value[0] == '#'):
+	case len(value) >= 3 && strings.IndexByte("*xX.-#", value[0]) >= 0:
 		for _, c := range value {
 			if c != value[0] {
 				return true
@@ -70,7 +71,7 @@ func standIn(text []byte, variable bool) bool {
 			end++
 		}
 		switch {
-		case end == 0 && bytes.IndexByte([]byte("_- .*$"), text[0]) >= 0:
+		case end == 0 && strings.IndexByte("_- .*$", text[0]) >= 0:
 			end = 1
 		case end == 0:
 			return false
@@ -110,7 +111,7 @@ func tokenLike(value []byte) bool {
 			upper++
 		case '0' <= c && c <= '9':
 			digits++
-		case bytes.IndexByte([]byte("-_.~+/=|!$%*@^#"), c) >= 0:
+		case strings.IndexByte("-_.~+/=|!$%*@^#", c) >= 0:
 			run = 0
 			continue
 		default:
@@ -144,7 +145,10 @@ func isUUID(value []byte) bool {
 // likelyParameter is likely for a parameter of a URL, where key=… rarely means
 // anything but a secret.
 func likelyParameter(value []byte) bool {
-	return hidden(value) && !wordy(value) && (len(value) >= 16 && !identifier(value) || hasDigit(value) && !allDigits(value) && len(value) >= 6) && !isUUID(value)
+	if !hidden(value) || wordy(value) || isUUID(value) {
+		return false
+	}
+	return len(value) >= 16 && !identifier(value) || hasDigit(value) && !allDigits(value) && len(value) >= 6
 }
 
 // harmlessParameter reports whether the value of a parameter that usually is a
@@ -165,7 +169,7 @@ func identifier(value []byte) bool {
 }
 
 func pathLike(value []byte) bool {
-	return value[0] == '/' || value[0] == '~' || value[0] == '.' || len(value) > 2 && value[1] == ':' && (value[2] == '\\' || value[2] == '/')
+	return strings.IndexByte("/~.", value[0]) >= 0 || len(value) > 2 && value[1] == ':' && strings.IndexByte(`\/`, value[2]) >= 0
 }
 
 func allLetters(value []byte) bool {

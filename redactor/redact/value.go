@@ -17,7 +17,7 @@ func (s *scanner) value(from int, skip bool) (start, end int, quoted bool) {
 	if kinds[text[at]] == kindQuote {
 		return at + 1, quoteEnd(text, at), true
 	}
-	start, end, _ = s.plainValue(from, false)
+	start, end = s.plainValue(from, false)
 	return start, end, false
 }
 
@@ -66,60 +66,48 @@ func quoteEnd(text []byte, at int) int {
 // plainValue finds the end of the value that begins at text[from] and is in no
 // quotes. White space ends it, and punctuation only where something else begins
 // behind it: a password may well have a comma in it. In a URL & and # do.
-func (s *scanner) plainValue(from int, inURL bool) (start, end int, ok bool) {
+func (s *scanner) plainValue(from int, inURL bool) (start, end int) {
 	text := s.text
 	if from < s.query.plainEnd && from >= s.query.plainStart && inURL == s.query.plainURL {
-		return from, s.query.plainEnd, true
+		return from, s.query.plainEnd
 	}
-	i, open := from, 0
-scan:
-	for ; i < len(text); i++ {
-		if wordByte[text[i]] {
+	open := 0
+	for end = from; end < len(text); end++ {
+		c := text[end]
+		switch {
+		case wordByte[c]:
 			continue
-		}
-		switch c := text[i]; c {
-		case '&':
-			if inURL || startsName(text, i+1) {
-				break scan
-			}
-		case '#':
-			if inURL {
-				break scan
-			}
-		case '{', '[', '(':
+		case c == '{' || c == '[' || c == '(':
 			open++
-		case ')', ']', '}':
-			if open > 0 {
-				open--
-				continue
-			}
-			if i > from && ends(text, i+1) {
-				break scan
-			}
-		case '"', '\'', '`', ';', ',', '>', '|':
-			if i > from && ends(text, i+1) {
-				break scan
-			}
-		case '<':
-			if i+1 < len(text) && (text[i+1] == '/' || kinds[text[i+1]] == kindWord) {
-				break scan
-			}
-		case '\\':
-			if i+1 < len(text) && strings.IndexByte(`nrt"'`, text[i+1]) >= 0 {
-				break scan
-			}
-		default:
-			if c <= ' ' {
-				break scan
-			}
+		case open > 0 && (c == '}' || c == ']' || c == ')'):
+			open--
+		case c <= ' ' || endsValue(text, from, end, inURL):
+			goto found
 		}
 	}
-	end = i
+found:
 	if end > from+1 && text[end-1] == '.' && (end == len(text) || text[end] <= ' ') {
 		end-- // of the sentence
 	}
 	s.query.plainStart, s.query.plainEnd, s.query.plainURL = from, end, inURL
-	return from, end, end > from
+	return from, end
+}
+
+// endsValue reports whether the sign at text[i] ends the value that begins at from.
+func endsValue(text []byte, from, i int, inURL bool) bool {
+	switch text[i] {
+	case '&':
+		return inURL || startsName(text, i+1)
+	case '#':
+		return inURL
+	case ')', ']', '}', '"', '\'', '`', ';', ',', '>', '|':
+		return i > from && ends(text, i+1)
+	case '<':
+		return i+1 < len(text) && (text[i+1] == '/' || kinds[text[i+1]] == kindWord)
+	case '\\':
+		return i+1 < len(text) && strings.IndexByte(`nrt"'`, text[i+1]) >= 0
+	}
+	return false
 }
 
 // ends reports whether what begins at text[i], behind punctuation, shows that the

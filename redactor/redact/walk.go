@@ -229,7 +229,8 @@ func (w *walk) size() int {
 	n := cap(w.decoder.Tape.Tokens)*int(unsafe.Sizeof(jsontoken.Token{})) + cap(w.event.Extra)*int(unsafe.Sizeof(schemas.Member{}))
 	n += cap(w.name) + cap(w.words) + cap(w.edits)*int(unsafe.Sizeof(edit{})) + cap(w.progress)*8 + cap(w.report.pointers)
 	for i := range w.docs {
-		n += cap(w.docs[i].tape.Tokens)*int(unsafe.Sizeof(jsontoken.Token{})) + cap(w.docs[i].open)*int(unsafe.Sizeof(frame{})) + cap(w.base64[i])
+		n += cap(w.docs[i].tape.Tokens) * int(unsafe.Sizeof(jsontoken.Token{}))
+		n += cap(w.docs[i].open)*int(unsafe.Sizeof(frame{})) + cap(w.base64[i])
 		for _, l := range w.layers[i] {
 			n += cap(l.text) + 4*cap(l.pos)
 		}

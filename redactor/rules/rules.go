@@ -94,7 +94,7 @@ type reader struct {
 	problems []error
 }
 
-func (r *reader) wrong(at *yaml.Node, path, format string, args ...any) {
+func (r *reader) wrongf(at *yaml.Node, path, format string, args ...any) {
 	where := ""
 	if path != "" {
 		where = path + ": "
@@ -106,7 +106,7 @@ func (r *reader) wrong(at *yaml.Node, path, format string, args ...any) {
 // repeated ones.
 func (r *reader) members(node *yaml.Node, path string, known map[string]func(*yaml.Node, string)) {
 	if node.Kind != yaml.MappingNode {
-		r.wrong(node, path, "must be a mapping")
+		r.wrongf(node, path, "must be a mapping")
 		return
 	}
 	seen := map[string]bool{}
@@ -116,16 +116,16 @@ func (r *reader) members(node *yaml.Node, path string, known map[string]func(*ya
 		read, ok := known[key.Value]
 		switch {
 		case seen[key.Value]:
-			r.wrong(key, below, "stands there twice")
+			r.wrongf(key, below, "stands there twice")
 		case !ok:
 			names := make([]string, 0, len(known))
 			for name := range known {
 				names = append(names, name)
 			}
 			slices.Sort(names)
-			r.wrong(key, below, "unknown; known are %s", strings.Join(names, ", "))
+			r.wrongf(key, below, "unknown; known are %s", strings.Join(names, ", "))
 		case value.Kind == yaml.AliasNode:
-			r.wrong(value, below, "aliases are not supported")
+			r.wrongf(value, below, "aliases are not supported")
 		default:
 			read(value, below)
 		}
@@ -136,7 +136,7 @@ func (r *reader) members(node *yaml.Node, path string, known map[string]func(*ya
 // elements calls a reader for each element of a list that has some.
 func (r *reader) elements(node *yaml.Node, path string, read func(*yaml.Node, string)) {
 	if node.Kind != yaml.SequenceNode || len(node.Content) == 0 {
-		r.wrong(node, path, "must be a list of at least one")
+		r.wrongf(node, path, "must be a list of at least one")
 		return
 	}
 	for i, element := range node.Content {
@@ -147,7 +147,7 @@ func (r *reader) elements(node *yaml.Node, path string, read func(*yaml.Node, st
 // text reads a string that is not empty.
 func (r *reader) text(node *yaml.Node, path string) string {
 	if node.Kind != yaml.ScalarNode || node.Tag != "!!str" || node.Value == "" {
-		r.wrong(node, path, "must be a text")
+		r.wrongf(node, path, "must be a text")
 		return ""
 	}
 	return node.Value
@@ -159,22 +159,22 @@ func (r *reader) document(root *yaml.Node) Set {
 	known := r.policy(&set.Policy)
 	known["version"] = func(node *yaml.Node, path string) {
 		if version = node.Value; version != "1" {
-			r.wrong(node, path, "must be 1")
+			r.wrongf(node, path, "must be 1")
 		}
 	}
 	known["tenants"] = func(node *yaml.Node, path string) {
 		if node.Kind != yaml.MappingNode {
-			r.wrong(node, path, "must be a mapping of tenants")
+			r.wrongf(node, path, "must be a mapping of tenants")
 			return
 		}
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			tenant, below := node.Content[i].Value, path+"."+node.Content[i].Value
 			if _, ok := set.Tenants[tenant]; ok {
-				r.wrong(node.Content[i], below, "stands there twice")
+				r.wrongf(node.Content[i], below, "stands there twice")
 				continue
 			}
 			if !tenantForm.MatchString(tenant) {
-				r.wrong(node.Content[i], path, "a tenant is 1 to 64 letters, digits, - and _")
+				r.wrongf(node.Content[i], path, "a tenant is 1 to 64 letters, digits, - and _")
 			}
 			var p redact.Policy
 			r.members(node.Content[i+1], below, r.policy(&p))
@@ -183,7 +183,7 @@ func (r *reader) document(root *yaml.Node) Set {
 	}
 	r.members(root, "", known)
 	if version == "" && len(r.problems) == 0 {
-		r.wrong(root, "version", "is missing; it is 1")
+		r.wrongf(root, "version", "is missing; it is 1")
 	}
 	return set
 }
@@ -218,9 +218,9 @@ func (r *reader) name(into *string) func(*yaml.Node, string) {
 		switch {
 		case *into == "":
 		case !nameForm.MatchString(*into):
-			r.wrong(node, path, "must be of the form [a-z][a-z0-9_]*, at most 64 long")
+			r.wrongf(node, path, "must be of the form [a-z][a-z0-9_]*, at most 64 long")
 		case builtIn[*into]:
-			r.wrong(node, path, "is the name of a built-in rule")
+			r.wrongf(node, path, "is the name of a built-in rule")
 		}
 	}
 }
@@ -245,7 +245,7 @@ func (r *reader) key(node *yaml.Node, path string) (rule redact.KeyRule) {
 			r.elements(node, path, func(node *yaml.Node, path string) {
 				match := r.text(node, path)
 				if match != "" && !strings.ContainsFunc(match, func(c rune) bool { return c > ' ' && !strings.ContainsRune("-_./:", c) }) {
-					r.wrong(node, path, "has no letters and digits")
+					r.wrongf(node, path, "has no letters and digits")
 				}
 				rule.Match = append(rule.Match, match)
 			})
@@ -266,11 +266,11 @@ func (r *reader) value(node *yaml.Node, path string) (rule redact.ValueRule) {
 			compiled, err := regexp.Compile(pattern)
 			switch {
 			case err != nil:
-				r.wrong(node, path, "%s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+				r.wrongf(node, path, "%s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 			case compiled.MatchString(""):
-				r.wrong(node, path, "matches the empty text")
+				r.wrongf(node, path, "matches the empty text")
 			case compiled.NumSubexp() > 1:
-				r.wrong(node, path, "has %d groups; one at most says what is masked, (?:…) is none", compiled.NumSubexp())
+				r.wrongf(node, path, "has %d groups; one at most says what is masked, (?:…) is none", compiled.NumSubexp())
 			}
 			rule.Pattern = compiled
 		},
@@ -288,7 +288,7 @@ func (r *reader) place(node *yaml.Node, path string) (place redact.Path) {
 			}
 			var err error
 			if place, err = redact.ParsePath(text); err != nil {
-				r.wrong(node, path, "%v", err)
+				r.wrongf(node, path, "%v", err)
 			}
 		},
 		"reason": func(node *yaml.Node, path string) { r.text(node, path) },
@@ -308,7 +308,7 @@ func (r *reader) complete(node *yaml.Node, path string, has map[string]bool) {
 	}
 	for _, name := range []string{"name", "match", "pattern", "path"} {
 		if ok, wanted := has[name]; wanted && !ok && !present[name] {
-			r.wrong(node, path, "%s is missing", name)
+			r.wrongf(node, path, "%s is missing", name)
 		}
 	}
 }

@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"debug/buildinfo"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -144,9 +145,9 @@ func runGitleaks(ctx context.Context, program string, cases []corpus.Case) (foun
 			return nil, "", err
 		}
 	}
-	text, err := exec.CommandContext(ctx, program, "version").Output()
+	built, err := buildinfo.ReadFile(program)
 	if err != nil {
-		return nil, "", fmt.Errorf("ask gitleaks for its version: %w", err)
+		return nil, "", fmt.Errorf("read the version of gitleaks: %w", err)
 	}
 	command := exec.CommandContext(ctx, program, "dir", "--no-banner", "--exit-code", "0", "--report-format", "json", "--report-path", result, events)
 	if output, err := command.CombinedOutput(); err != nil {
@@ -168,7 +169,7 @@ func runGitleaks(ctx context.Context, program string, cases []corpus.Case) (foun
 		}
 		found[i] = append(found[i], f)
 	}
-	return found, strings.TrimSpace(string(text)), nil
+	return found, built.Main.Version, nil
 }
 
 func lastLine(output []byte) string {

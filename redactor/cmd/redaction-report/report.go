@@ -117,10 +117,13 @@ password in a sentence or under a name that means nothing, which nobody can know
 		r.benign.failed[sluice], r.benign.cases, r.benign.failed[authentik], scanner(strconv.Itoa(r.benign.failed[leaksScanner])), r.lost)
 	r.table(w, "By carrier", "carrier", r.carriers, (*tally).recall, scanner)
 	r.table(w, "By family", "family", r.families, (*tally).recall, scanner)
-	r.table(w, "Harmless events, by what they stand for", "changed", r.sources, func(t *tally, who int) string { return strconv.Itoa(t.failed[who]) }, scanner)
+	changed := func(t *tally, who int) string { return strconv.Itoa(t.failed[who]) }
+	r.table(w, "Harmless events, by what they stand for: how many were changed", "harmless event", r.sources, changed, scanner)
 }
 
-func (r *report) table(w io.Writer, title, head string, of map[string]*tally, cell func(*tally, int) string, scanner func(string) string) {
+func (r *report) table(w io.Writer, title, head string, of map[string]*tally, cell func(*tally, int) string,
+	scanner func(string) string,
+) {
 	fmt.Fprintf(w, "## %s\n\n| %s | cases | Sluice | authentik | gitleaks |\n|---|---|---|---|---|\n", title, head)
 	for _, key := range slices.Sorted(maps.Keys(of)) {
 		t := of[key]

@@ -244,10 +244,10 @@ func fingerprint(args []string) error {
 	if err != nil {
 		return fmt.Errorf("read the secret: %w", err)
 	}
-	print, err := cfg.Ruleset.Fingerprint(bytes.TrimRight(secret, "\r\n"))
+	digest, err := cfg.Ruleset.Fingerprint(bytes.TrimRight(secret, "\r\n"))
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Println(print)
+	_, err = fmt.Println(digest)
 	return err
 }

@@ -27,13 +27,11 @@ func Authentik(event []byte) []byte {
 	if context, ok := all["context"].(map[string]any); ok {
 		all["context"] = cleanseDict(context)
 	}
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if encoder.Encode(all) != nil {
+	out, err := json.Marshal(all)
+	if err != nil {
 		return event
 	}
-	return out.Bytes()
+	return out
 }
 
 func cleanseDict(source map[string]any) map[string]any {

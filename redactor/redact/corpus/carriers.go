@@ -61,7 +61,9 @@ func quoteJSON(v any) string {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(v) // of strings and maps: it cannot fail
+	if err := encoder.Encode(v); err != nil {
+		panic(err) // it cannot
+	}
 	return strings.TrimSuffix(out.String(), "\n")
 }
 
@@ -83,7 +85,6 @@ func percent(text string, times int) string {
 
 func carriers() []carrier {
 	all := []kind{named, shaped, phrased, header}
-	texts := []kind{shaped, phrased}
 	names := []kind{named, header}
 	var list []carrier
 	add := func(c carrier) { list = append(list, c) }
@@ -104,7 +105,9 @@ func carriers() []carrier {
 		return object{s.name: []any{s.value, s.value}}, true
 	}})
 	add(carrier{name: "container", kinds: names, build: func(s secret) (any, bool) { return object{s.name: object{"value": object{"raw": s.value}}}, true }})
-	add(carrier{name: "duplicate", kinds: names, build: func(s secret) (any, bool) { return object{s.name: s.value}, true }, rewrite: repeatMember})
+	add(carrier{name: "duplicate", kinds: names, rewrite: repeatMember, build: func(s secret) (any, bool) {
+		return object{s.name: s.value}, true
+	}})
 	add(carrier{name: "escaped_key", kinds: names, build: func(s secret) (any, bool) { return leaf(s), true }, rewrite: escapeNames})
 	for times := 1; times <= 4; times++ {
 		add(carrier{name: "json_in_string_" + string(rune('0'+times)), kinds: all, build: func(s secret) (any, bool) { return object{"body": nest(leaf(s), times)}, true }})
@@ -157,7 +160,14 @@ func carriers() []carrier {
 		return object{"argv": []any{"tool", "--" + s.name, s.value, "--verbose"}}, s.value[0] != '-'
 	}})
 
-	// Text.
+	return append(list, textCarriers(leaf)...)
+}
+
+// textCarriers are those in text, and base64.
+func textCarriers(leaf func(secret) any) []carrier {
+	all, texts := []kind{named, shaped, phrased, header}, []kind{shaped, phrased}
+	var list []carrier
+	add := func(c carrier) { list = append(list, c) }
 	add(carrier{name: "log_equals", kinds: []kind{named}, build: plainText(func(s secret) string {
 		return "12:30:01 INFO login user=bob " + s.name + "=" + s.value + " ip=10.0.0.1"
 	})})

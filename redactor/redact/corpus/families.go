@@ -88,11 +88,14 @@ func coreOf(format, value string) string {
 }
 
 var (
-	passwordNames = strings.Fields(`password Password new_password oldPassword user-password PASSWORD passwd passphrase pass userpass db_pass dbPwd mysql_pwd newpass
+	passwordNames = strings.Fields(`password Password new_password oldPassword user-password PASSWORD passwd
+	passphrase pass userpass db_pass dbPwd mysql_pwd newpass
 		passwort contraseña password_confirm passwordConfirmation keystore.password pa\u200dssword p\u0430ssword`)
-	tokenNames = strings.Fields(`token access_token accessToken refresh-token id_token auth_token X-Auth-Token api_token bearer_token csrfmiddlewaretoken flow_token sessionToken
+	tokenNames = strings.Fields(`token access_token accessToken refresh-token id_token auth_token X-Auth-Token
+	api_token bearer_token csrfmiddlewaretoken flow_token sessionToken
 		client_secret clientSecret CLIENT_SECRET webhook_secret secret shared_secret jwt GITHUB_PAT secret_id`)
-	keyNames = strings.Fields(`api_key apiKey API_KEY APIKey X-Api-Key apikey access_key private_key secret_access_key signing_key encryption_key account_key master_key license_key
+	keyNames = strings.Fields(`api_key apiKey API_KEY APIKey X-Api-Key apikey access_key private_key
+	secret_access_key signing_key encryption_key account_key master_key license_key
 		subscription-key app_key psk`)
 )
 
@@ -146,13 +149,16 @@ func authorizations(r *rand.Rand) []secret {
 // connectionURLs have the password in the place of a URL's user.
 func connectionURLs(r *rand.Rand) []secret {
 	var out []secret
-	for _, form := range strings.Fields(`postgres://bob:%s@db.example:5432/app mysql://bob:%s@db.example/app mongodb+srv://bob:%s@c.example/app?retryWrites=true redis://:%s@cache.example:6379/0
-		amqp://bob:%s@mq.example:5672/v nats://bob:%s@n.example:4222 clickhouse://bob:%s@ch.example:9000/x https://bob:%s@git.example/x.git ftp://bob:%s@f.example/ smtp://bob:%s@m.example:587
-		ldap://cn=bob:%s@l.example:389 jdbc:postgresql://bob:%s@db.example/app sqlserver://sa:%s@db.example:1433?database=x`) {
+	for form := range strings.FieldsSeq(`postgres://bob:%s@db.example:5432/app mysql://bob:%s@db.example/app
+	mongodb+srv://bob:%s@c.example/app?retryWrites=true redis://:%s@cache.example:6379/0
+		amqp://bob:%s@mq.example:5672/v nats://bob:%s@n.example:4222 clickhouse://bob:%s@ch.example:9000/x
+		https://bob:%s@git.example/x.git ftp://bob:%s@f.example/ smtp://bob:%s@m.example:587
+		ldap://cn=bob:%s@l.example:389 jdbc:postgresql://bob:%s@db.example/app
+		sqlserver://sa:%s@db.example:1433?database=x`) {
 		core := passwordValue(r)
 		out = append(out, secret{value: strings.ReplaceAll(form, "%s", core), core: core})
 	}
-	for _, form := range strings.Fields(`postgres://bob:%s%40x@db.example/app https://bob:p%2F%s@git.example/x bob:%s@tcp(db.example:3306)/app`) {
+	for form := range strings.FieldsSeq(`postgres://bob:%s%40x@db.example/app https://bob:p%2F%s@git.example/x bob:%s@tcp(db.example:3306)/app`) {
 		core := passwordValue(r)
 		out = append(out, secret{value: strings.ReplaceAll(form, "%s", core), core: core})
 	}
@@ -196,7 +202,7 @@ func commands(r *rand.Rand) []secret {
 func statements(r *rand.Rand) []secret {
 	return fill(r, passwordValue,
 		"ALTER USER bob WITH PASSWORD '%s'", "ALTER ROLE bob PASSWORD '%s' VALID UNTIL 'infinity'", "CREATE USER bob IDENTIFIED BY '%s'", "CREATE USER 'bob'@'%' IDENTIFIED WITH sha256_password BY '%s'",
-		"SET PASSWORD FOR bob = PASSWORD('%s')", "UPDATE users SET password = '%s' WHERE id = 7", "UPDATE t SET api_token='%s', x=1", "SELECT * FROM t WHERE password='%s'")
+		"SET PASSWORD FOR bob = PASSWORD('%s')", "UPDATE users SET password = '%s' WHERE id = 7", "UPDATE t SET api_token='%s', x=1", "SELECT a FROM t WHERE password='%s'")
 }
 
 func markups(r *rand.Rand) []secret {

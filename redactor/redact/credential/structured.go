@@ -129,15 +129,15 @@ func matchPEM(text []byte, i int) (start, end int, ok bool) {
 		return 0, 0, false
 	}
 	line := text[i:min(len(text), i+80)]
-	close := bytes.Index(line, []byte(dashes))
-	if close < 0 {
+	label := bytes.Index(line, []byte(dashes))
+	if label < 0 {
 		return 0, 0, false
 	}
-	if label := line[:close]; !bytes.Contains(label, []byte("PRIVATE KEY")) && !bytes.Contains(label, []byte("OpenVPN Static key")) {
+	if kind := line[:label]; !bytes.Contains(kind, []byte("PRIVATE KEY")) && !bytes.Contains(kind, []byte("OpenVPN Static key")) {
 		return 0, 0, false
 	}
 	start = i - len(dashes)
-	rest := i + close + len(dashes)
+	rest := i + label + len(dashes)
 	end = len(text)
 	if at := bytes.Index(text[rest:], []byte(dashes+"END ")); at >= 0 {
 		end = rest + at + len(dashes+"END ")
@@ -227,7 +227,8 @@ func matchTerraform(text []byte, i int) (start, end int, ok bool) {
 }
 
 func matchMaxMind(text []byte, i int) (start, end int, ok bool) {
-	if !bytes.HasPrefix(text[i:], []byte("mmk")) || i < 37 || text[i-1] != '_' || text[i-31] != '_' || run(text, i-30, alnum, 29) != i-1 || run(text, i-37, alnum, 6) != i-31 {
+	if !bytes.HasPrefix(text[i:], []byte("mmk")) || i < 37 || text[i-1] != '_' || text[i-31] != '_' ||
+		run(text, i-30, alnum, 29) != i-1 || run(text, i-37, alnum, 6) != i-31 {
 		return 0, 0, false
 	}
 	return i - 37, i + len("mmk"), true

@@ -30,7 +30,7 @@ const (
 	// Perhaps names what may be a secret: the shape of the value decides. An
 	// object under it is judged by its own members.
 	Perhaps
-	// Guessable, beside one of these, names what a person can guess or remember: a
+	// Guessable says beside one of these that it names what a person can guess or remember: a
 	// password, a PIN, a code.
 	Guessable
 	// InQuery names what is a secret as a parameter of a URL, a form or a request.
@@ -41,22 +41,24 @@ const (
 	OAuthSign
 	// Authorization is a header with an authentication scheme and credentials.
 	Authorization
-	// Cookie is a header of cookies, SetCookie one that sets a cookie.
+	// Cookie is a header of cookies.
 	Cookie
+	// SetCookie is a header that sets a cookie.
 	SetCookie
 	// Header is the name of an HTTP header that holds a secret.
 	Header
-	// PairName is the name of the member that names the other one in pairs like
-	// {"name":…,"value":…}, and PairValue that of the other one.
+	// PairName is the member that names the other one in pairs like
+	// {"name":…,"value":…}.
 	PairName
+	// PairValue is that other one.
 	PairValue
 	// Identifies is a member of a model reference that says which object it is.
 	Identifies
 	// QueryString names a query string or the body of a form.
 	QueryString
-	// Request and Args are the two names on the way to a request's arguments in
-	// authentik's events: http_request.args.
+	// Request is http_request in authentik's events.
 	Request
+	// Args are the arguments of a request there.
 	Args
 )
 

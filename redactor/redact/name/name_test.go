@@ -16,36 +16,60 @@ var classified = []struct {
 	names string
 }{
 	{Secret, `
-		password passwords Password PASSWORD userPassword user_password old-password newPassword password2 password_confirm passwordConfirmation password_hint
-		password_history password_hash hashed_password password_value passwd new_passwd PGPASSWORD MYSQL_PWD user_pwd dbPwd pass user_pass db.pass smtpPass newpass oldpass
-		userpass dbpass newpassword passwordconfirm password1 passphrase ssh_passphrase passcode user[password] credentials[0].token
-		pin_code user_pin card_pin otp otp_code totp user_otp userOTP mfa_code 2fa_code two_factor_code verification_code recovery_codes backup_code security_code one_time_password
+		password passwords Password PASSWORD userPassword user_password old-password newPassword password2
+		password_confirm passwordConfirmation password_hint
+		password_history password_hash hashed_password password_value passwd new_passwd PGPASSWORD MYSQL_PWD
+		user_pwd dbPwd pass user_pass db.pass smtpPass newpass oldpass
+		userpass dbpass newpassword passwordconfirm password1 passphrase ssh_passphrase passcode user[password]
+		credentials[0].token
+		pin_code user_pin card_pin otp otp_code totp user_otp userOTP mfa_code 2fa_code two_factor_code
+		verification_code recovery_codes backup_code security_code one_time_password
 		one+time+code sms_code login_code device_code cvv security_answer
-		secret client_secret clientSecret client-secret CLIENT_SECRET clientsecret secretKey secret_key aws_secret_access_key secret_id consumer_secret webhook_secret
-		token tokens access_token accessToken access-token accesstoken refresh_token id_token idToken csrf_token csrfmiddlewaretoken csrftoken authenticity_token X-Auth-Token
-		X-CSRF-Token auth_token authtoken bearer_token api_token session_token flow_token itoken token_value password_reset_token reset_password_token vault_token token1 oauth2Token
-		api_key apiKey API_KEY APIKey ApiKey apikey X-Api-Key x-api-key api_keys API+key access_key private_key privateKey signing_key encryption_key master_key account_key license_key
+		secret client_secret clientSecret client-secret CLIENT_SECRET clientsecret secretKey secret_key
+		aws_secret_access_key secret_id consumer_secret webhook_secret
+		token tokens access_token accessToken access-token accesstoken refresh_token id_token idToken csrf_token
+		csrfmiddlewaretoken csrftoken authenticity_token X-Auth-Token
+		X-CSRF-Token auth_token authtoken bearer_token api_token session_token flow_token itoken token_value
+		password_reset_token reset_password_token vault_token token1 oauth2Token
+		api_key apiKey API_KEY APIKey ApiKey apikey X-Api-Key x-api-key api_keys API+key access_key private_key
+		privateKey signing_key encryption_key master_key account_key license_key
 		app_key application_key subscription_key shared_key psk preshared_key session_key GITHUB_PAT github_pat
-		credential credentials user_credentials cookie cookies Cookie Set-Cookie HTTP_COOKIE session_cookie authorization Authorization Proxy-Authorization HTTP_AUTHORIZATION
-		signature request_signature X-Amz-Signature X-Hub-Signature-256 jwt bearer session_id sessionid sessionId JSESSIONID PHPSESSID connect.sid csrf xsrf seed_phrase mnemonic totp_seed
-		passwort kennwort contraseña contrasena motdepasse mot_de_passe senha wachtwoord haslo hasło lösenord пароль 密码 パスワード 비밀번호
+		credential credentials user_credentials cookie cookies Cookie Set-Cookie HTTP_COOKIE session_cookie
+		authorization Authorization Proxy-Authorization HTTP_AUTHORIZATION
+		signature request_signature X-Amz-Signature X-Hub-Signature-256 jwt bearer session_id sessionid
+		sessionId JSESSIONID PHPSESSID connect.sid csrf xsrf seed_phrase mnemonic totp_seed
+		passwort kennwort contraseña contrasena motdepasse mot_de_passe senha wachtwoord haslo hasło lösenord
+		пароль 密码 パスワード 비밀번호
 		p@ssword passw0rd pa55word t0ken s3cret pa$$word
 		keystore_password keyStorePassword unlock_key admin_secret_data tokens_v2 APIKEYs`},
 	{Perhaps, `key keys Key auth x_key some_key pin pwd PWD pat ssh_key deploy_key basic_auth sig seed goauthentik.io/some-key invitation_code routing_key`},
 	{0, `
-		author authors authority authorized_application authorize authorization_endpoint authentication authenticated authenticator authentication_flow auth_method auth_methods
-		auth_method_args auth_via auth_type auth_provider monkey donkey turkey hockey keyboard keyword keywords keynote hotkey keycloak key_id kid key_type key_usage key_size
-		passport passenger passing passed compass bypass passive passage trespass capital rapid api API api_version api_url api_response revoke_tokens
-		password_change_date password_changed_at password_policy password_policy_id password_strength password_length password_min_length password_required password_enabled
-		password_expired password_expires_at passwordPolicy passwordless password_reset_url password_reset password_file has_password is_secret requires_token force_password_change
-		forgot_password token_count tokenCount token_type token_endpoint token_expiry token_expires_at token_expires_in token_name token_id tokenid token_url token_limit max_tokens
-		maxTokens total_tokens prompt_tokens completion_tokens inputTokens tokens_used tokenizer tokenization tokenize tokentype secret_name secret_names secretary secretariat
-		secrets_count credential_id credential_type api_key_id apiKeyId access_key_id accesskeyid public_key publicKey public_keys pubkey ssh_public_key host_key primary_key
-		foreign_key partition_key sort_key cache_key idempotency_key row_key object_key translation_key registry_key cookie_policy cookie_consent cookies_accepted cookies_enabled
-		cookie_domain session sessions session_duration signature_algorithm signature_valid signed signup sign_in pinned ping spin opinion shipping mapping
-		country_code error_code status_code exit_code language_code postcode zip_code color_code opcode barcode code_challenge bearer_methods_supported
-		username user email name action app context client_ip brand expires created pk model_name http_request path method request_id user_agent query args geo city asn
-		message fingerprint hash checksum etag digest thumbprint certificate known_device stage source flow scopes invitation_uuid expression exception previous_value new_value
+		author authors authority authorized_application authorize authorization_endpoint authentication
+		authenticated authenticator authentication_flow auth_method auth_methods
+		auth_method_args auth_via auth_type auth_provider monkey donkey turkey hockey keyboard keyword keywords
+		keynote hotkey keycloak key_id kid key_type key_usage key_size
+		passport passenger passing passed compass bypass passive passage trespass capital rapid api API
+		api_version api_url api_response revoke_tokens
+		password_change_date password_changed_at password_policy password_policy_id password_strength
+		password_length password_min_length password_required password_enabled
+		password_expired password_expires_at passwordPolicy passwordless password_reset_url password_reset
+		password_file has_password is_secret requires_token force_password_change
+		forgot_password token_count tokenCount token_type token_endpoint token_expiry token_expires_at
+		token_expires_in token_name token_id tokenid token_url token_limit max_tokens
+		maxTokens total_tokens prompt_tokens completion_tokens inputTokens tokens_used tokenizer tokenization
+		tokenize tokentype secret_name secret_names secretary secretariat
+		secrets_count credential_id credential_type api_key_id apiKeyId access_key_id accesskeyid public_key
+		publicKey public_keys pubkey ssh_public_key host_key primary_key
+		foreign_key partition_key sort_key cache_key idempotency_key row_key object_key translation_key
+		registry_key cookie_policy cookie_consent cookies_accepted cookies_enabled
+		cookie_domain session sessions session_duration signature_algorithm signature_valid signed signup
+		sign_in pinned ping spin opinion shipping mapping
+		country_code error_code status_code exit_code language_code postcode zip_code color_code opcode barcode
+		code_challenge bearer_methods_supported
+		username user email name action app context client_ip brand expires created pk model_name http_request
+		path method request_id user_agent query args geo city asn
+		message fingerprint hash checksum etag digest thumbprint certificate known_device stage source flow
+		scopes invitation_uuid expression exception previous_value new_value
 		boarding_pass pass_count pass_rate passthrough secret_santa`},
 }
 

@@ -13,14 +13,21 @@ var wholes = func() map[string]Class {
 	add(Secret|Authorization|Header, "authorization, proxy authorization, x authorization, http authorization, x forwarded authorization, x original authorization, www authorization")
 	add(Secret|Cookie|Header, "cookie, http cookie, cookie header")
 	add(Secret|SetCookie|Header, "set cookie, set cookie 2, http set cookie")
-	add(Secret|Header, `x api key, api key, apikey, x auth token, x access token, x amz security token, private token, job token, deploy token, x csrf token, x xsrf token, x vault token,
-		x gitlab token, x github token, x shopify access token, x functions key, ocp apim subscription key, x goog api key, x session token, x refresh token, x token, x secret, x client secret,
-		x hub signature, x hub signature 256, x signature, x slack signature, x auth key, x subject token, circle token, dd api key, x honeycomb team, x plex token, x nuget api key`)
-	add(InQuery, `saml response, samlresponse, saml request, samlrequest, saml art, samlart, sam lart, saml ds, assertion, client assertion, sid, ticket, relay state, relaystate, code verifier, sig,
-		id token hint, login token, login hint token, logout token, request object, jwt bearer, otc, x amz credential, st, tgt, oauth verifier`)
+	add(Secret|Header, `x api key, api key, apikey, x auth token, x access token, x amz security token, private
+	token, job token, deploy token, x csrf token, x xsrf token, x vault token,
+		x gitlab token, x github token, x shopify access token, x functions key, ocp apim subscription key, x
+		goog api key, x session token, x refresh token, x token, x secret, x client secret,
+		x hub signature, x hub signature 256, x signature, x slack signature, x auth key, x subject token,
+		circle token, dd api key, x honeycomb team, x plex token, x nuget api key`)
+	add(InQuery, `saml response, samlresponse, saml request, samlrequest, saml art, samlart, sam lart, saml ds,
+	assertion, client assertion, sid, ticket, relay state, relaystate, code verifier, sig,
+		id token hint, login token, login hint token, logout token, request object, jwt bearer, otc, x amz
+		credential, st, tgt, oauth verifier`)
 	add(OAuth, "code, state, nonce")
-	add(OAuthSign, `client id, redirect uri, response type, grant type, code verifier, code challenge, code challenge method, session state, response mode, id token hint, id token, access token,
-		refresh token, device code, client secret, client assertion, client assertion type, acr values, login hint, authuser, hd`)
+	add(OAuthSign, `client id, redirect uri, response type, grant type, code verifier, code challenge, code
+	challenge method, session state, response mode, id token hint, id token, access token,
+		refresh token, device code, client secret, client assertion, client assertion type, acr values, login
+		hint, authuser, hd`)
 	add(PairName, "name, key, header, header name, field, field name, param, param name, parameter, parameter name, k, n, option, variable, var, env, property, attribute, attr, setting, label, cookie name, argument, keyword")
 	add(PairValue, "value, val, v, values, content, data, header value, field value, param value, old value, new value, previous value, current value, default value, string value, default, raw value, text value")
 	add(Identifies, "pk, app, name, model name")
@@ -68,8 +75,10 @@ var stems = []struct {
 }
 
 // others are words that have a stem in them and mean something else.
-var others = set(`secretary secretaries secretariat secretarial secrete secreted secretes secreting secretion secretions secretive secretly secretory
-tokenize tokenizes tokenized tokenizer tokenizers tokenizing tokenization tokenise tokenised tokeniser tokenising tokenisation tokenomics tokenism passwordless tokenless credentialing credentialed
+var others = set(`secretary secretaries secretariat secretarial secrete secreted secretes secreting secretion
+secretions secretive secretly secretory
+tokenize tokenizes tokenized tokenizer tokenizers tokenizing tokenization tokenise tokenised tokeniser
+tokenising tokenisation tokenomics tokenism passwordless tokenless credentialing credentialed
 publictoken secretmanager secretsmanager authkeyid apikeyid`)
 
 // glued judges a word that is not in the lexicon: words written without anything
@@ -103,9 +112,12 @@ func glued(word []byte) entry {
 
 // owners are words that "pass" and "pwd" are glued to: dbpass, newpwd. They are
 // told one by one, since compass and bypass are written so too.
-var owners = set(`user users usr db database new old my root admin adm smtp imap pop mail email ssh ftp sftp login auth key store http https ldap sql mysql pg postgres
-postgresql mongo redis rabbit amqp mqtt wifi wlan web app repeat retype confirm current cur temp tmp default master vault bind client server system sys proxy enc encrypted hash hashed
-plain clear account acct service svc backup test oracle sa mssql ora cert pfx pkcs jks keystore truststore git npm docker registry sudo su vnc rdp ssl tls again verify orig host guest sftp`)
+var owners = set(`user users usr db database new old my root admin adm smtp imap pop mail email ssh ftp sftp
+login auth key store http https ldap sql mysql pg postgres
+postgresql mongo redis rabbit amqp mqtt wifi wlan web app repeat retype confirm current cur temp tmp default
+master vault bind client server system sys proxy enc encrypted hash hashed
+plain clear account acct service svc backup test oracle sa mssql ora cert pfx pkcs jks keystore truststore git
+npm docker registry sudo su vnc rdp ssl tls again verify orig host guest sftp`)
 
 // lastIndex is bytes.LastIndex for a string.
 func lastIndex(word []byte, text string) int {

@@ -43,7 +43,7 @@ func Of(r *rand.Rand, format credential.Format) []string {
 	prefixes, alphabet, least := format.Shape()
 	var out []string
 	for _, prefix := range prefixes {
-		out = append(out, prefix+body(r, format.Name, prefix, alphabet, least))
+		out = append(out, prefix+body(r, format.Name, alphabet, least))
 	}
 	return out
 }
@@ -51,8 +51,8 @@ func Of(r *rand.Rand, format credential.Format) []string {
 // body makes what follows the prefix: letters and digits in turn at the beginning,
 // so that the shortest one is no word, and nothing at the end that a sentence ends
 // with.
-func body(r *rand.Rand, name, prefix, alphabet string, least int) string {
-	if checked := withChecksum(r, name, prefix); checked != "" {
+func body(r *rand.Rand, name, alphabet string, least int) string {
+	if checked := withChecksum(r, name); checked != "" {
 		return checked
 	}
 	if strings.Contains(alphabet, "-") && strings.Contains(alphabet, "a") && !strings.Contains(alphabet, "g") && least == 36 {
@@ -81,7 +81,7 @@ func body(r *rand.Rand, name, prefix, alphabet string, least int) string {
 
 // withChecksum makes the bodies that end in one: GitHub's and npm's tokens carry
 // the CRC-32 of what is before it, in base 62.
-func withChecksum(r *rand.Rand, name, prefix string) string {
+func withChecksum(r *rand.Rand, name string) string {
 	switch {
 	case name == "npm_access_token", strings.HasPrefix(name, "github_") && name != "github_fine_grained_token":
 	default:

@@ -35,12 +35,15 @@ type Stream struct {
 	Duplicates time.Duration
 }
 
-// Consumer is what Sluice demands of a durable pull consumer. All acknowledge
-// explicitly and redeliver without end: giving up on an event would lose it.
+// Consumer is what Sluice demands of a durable pull consumer. All redeliver
+// without end: giving up on an event would lose it.
 type Consumer struct {
 	Stream, Durable string
 	Description     string
 	FilterSubjects  []string
+	// InOrder is for one reader at a time: an acknowledgement is for all messages
+	// before it too. Else each message is acknowledged by itself.
+	InOrder bool
 	// AckWait is how long a message may be in work before it is given to
 	// another: longer than the longest flush, shorter than a person waits.
 	AckWait time.Duration
@@ -142,14 +145,28 @@ func RedactorConsumer() Consumer {
 	}
 }
 
-// SinkConsumer shares EVENTS_CLEAN among the sinks.
+// SinkConsumer is read by one sink at a time, in order: an acknowledgement for a
+// whole batch costs the broker and the sink half of what one for each message
+// does. AckWait is no lease here: a message that the sink has in hand is not
+// taken twice.
 func SinkConsumer() Consumer {
 	return Consumer{
 		Stream: StreamClean, Durable: ConsumerSink,
 		Description: "stores in ClickHouse",
-		AckWait:     time.Minute, MaxAckPending: 100_000,
+		InOrder:     true,
+		AckWait:     5 * time.Minute, MaxAckPending: 250_000,
 	}
 }
+
+// BucketSink is the key-value bucket in which the sinks agree on who stores, and
+// KeySinkWriter its one key.
+const (
+	BucketSink    = "SINK"
+	KeySinkWriter = "writer"
+)
+
+// SinkSubject is where the sink of that id answers that it is there.
+func SinkSubject(id string) string { return "sink.alive." + id }
 
 // NotifierConsumer shares the events that can become alerts among the notifiers.
 func NotifierConsumer(actions ...string) Consumer {

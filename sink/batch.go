@@ -29,6 +29,9 @@ type batch struct {
 	pks        map[uuid.UUID]struct{}
 	bytes      int
 	oldest     time.Time
+	// resumed is the plan that the batch is of, if it was written down by a sink
+	// that may have inserted it.
+	resumed *plan
 }
 
 func newBatch() *batch { return &batch{pks: map[uuid.UUID]struct{}{}} }
@@ -58,13 +61,10 @@ func (b *batch) duplicates() int { return len(b.deliveries) - len(b.entries) - l
 
 func (b *batch) empty() bool { return len(b.deliveries) == 0 }
 
-// hold tells the broker that the messages are still in work. One that does not
-// hear it redelivers them, which the look-up catches.
-func (b *batch) hold() {
-	for i := range b.deliveries {
-		_ = b.deliveries[i].InProgress()
-	}
-}
+// first and last are the ends of the batch in the stream.
+func (b *batch) first() uint64 { return b.deliveries[0].Sequence }
+
+func (b *batch) last() uint64 { return b.deliveries[len(b.deliveries)-1].Sequence }
 
 // reset empties the batch and keeps its memory, but not the messages.
 func (b *batch) reset() {
@@ -73,5 +73,5 @@ func (b *batch) reset() {
 	clear(b.deliveries)
 	clear(b.pks)
 	b.entries, b.refused, b.deliveries = b.entries[:0], b.refused[:0], b.deliveries[:0]
-	b.bytes = 0
+	b.bytes, b.resumed = 0, nil
 }

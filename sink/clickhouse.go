@@ -94,10 +94,7 @@ func (c *clickHouse) note(err error) error {
 	return err
 }
 
-// The longest that one call may take, on both sides. An insert of a sink that
-// was killed must have ended before its messages are redelivered and looked up:
-// the consumer's AckWait of a minute, less the holdEvery by which they may have
-// been in hand already, less room.
+// The longest that one call may take, on both sides.
 const (
 	insertTimeout = 30 * time.Second
 	lookupTimeout = 30 * time.Second
@@ -138,6 +135,41 @@ func (c *clickHouse) lookup(ctx context.Context, entries []entry, found map[uuid
 		found[pk] = struct{}{}
 	}
 	return errors.Join(rows.Err(), rows.Close())
+}
+
+// pksAtOnce is how many pks are handed over together.
+const pksAtOnce = 50_000
+
+// countRows is how many rows the table has.
+func (c *clickHouse) countRows(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	var count uint64
+	err := c.conn.QueryRow(ctx, "SELECT count() FROM "+eventsTable).Scan(&count)
+	return int(min(count, 1<<40)), faultOf(err)
+}
+
+// readPKs hands the pks of all rows to each. It may run beside the other calls.
+func (c *clickHouse) readPKs(ctx context.Context, each func(pks []uuid.UUID)) error {
+	rows, err := c.conn.Query(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
+		"max_execution_time": 0, "max_threads": 1, "max_block_size": pksAtOnce,
+	})), "SELECT pk FROM "+eventsTable)
+	if err != nil {
+		return faultOf(err)
+	}
+	pks := make([]uuid.UUID, 0, pksAtOnce)
+	for rows.Next() {
+		var pk uuid.UUID
+		if err := rows.Scan(&pk); err != nil {
+			return errors.Join(fmt.Errorf("read a pk: %w", err), rows.Close())
+		}
+		if pks = append(pks, pk); len(pks) == cap(pks) {
+			each(pks)
+			pks = pks[:0]
+		}
+	}
+	each(pks)
+	return faultOf(errors.Join(rows.Err(), rows.Close()))
 }
 
 // lookupStatement asks for the pks in 21 bytes each, which ClickHouse reads six

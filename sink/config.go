@@ -31,12 +31,14 @@ type Config struct {
 	BatchBytes int `envconfig:"SINK_BATCH_BYTES" default:"16777216" desc:"bytes of events at which a batch is inserted"`
 	// BatchAge is what an event waits for company.
 	BatchAge time.Duration `envconfig:"SINK_BATCH_AGE" default:"500ms" desc:"age of its first event at which a batch is inserted"`
+	// IndexBytes is enough for some 35 million events: two bytes each.
+	IndexBytes int `envconfig:"SINK_INDEX_BYTES" default:"67108864" desc:"most memory, in bytes, for knowing which events are stored already; with less than 1.5 for each row more is looked up in the table"`
 	// DrainTimeout is how long a stopping sink tries to store what it has.
 	DrainTimeout time.Duration `envconfig:"SINK_DRAIN_TIMEOUT" default:"15s" desc:"how long a stopping sink tries to store what it has in hand; what it cannot store is redelivered"`
 }
 
-// maxBatchRows is half of what the consumer lets all sinks together have in
-// work, so that the next batch fills while the last is being stored.
+// maxBatchRows is less than half of what the consumer lets a sink have in work, so
+// that the next batch fills while the last is being stored.
 const maxBatchRows = 50_000
 
 // Validate reports every setting that cannot work.
@@ -54,6 +56,9 @@ func (c Config) Validate() error {
 	if c.BatchBytes < 1 {
 		errs = append(errs, errors.New("SINK_BATCH_BYTES: want at least 1"))
 	}
+	if c.IndexBytes < blockBytes {
+		errs = append(errs, fmt.Errorf("SINK_INDEX_BYTES: want at least %d", blockBytes))
+	}
 	if c.BatchAge < time.Millisecond || c.BatchAge > maxBatchAge {
 		errs = append(errs, fmt.Errorf("SINK_BATCH_AGE: want 1ms to %s", maxBatchAge))
 	}
@@ -63,7 +68,7 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// maxBatchAge keeps a waiting message well inside the consumer's AckWait.
+// maxBatchAge is as long as an event may wait for a ClickHouse that is slow.
 const maxBatchAge = 10 * time.Second
 
 // fetchAhead is how many messages are fetched at a time: as many as the broker

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -15,45 +16,73 @@ import (
 	"sluice/internal/broker"
 )
 
-// fakeQuarantine takes everything, unless it is full.
+// fakeQuarantine takes everything, once full is closed if it is there.
 type fakeQuarantine struct {
 	got  []string
-	full bool
+	full chan struct{}
 }
 
-func (q *fakeQuarantine) put(_ context.Context, refused []refusal) (left []broker.Delivery) {
-	for _, r := range refused {
-		if q.full {
-			left = append(left, r.from)
-			continue
+func (q *fakeQuarantine) put(ctx context.Context, refused []refusal) error {
+	if q.full != nil {
+		select {
+		case <-q.full:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
+	}
+	for _, r := range refused {
 		q.got = append(q.got, r.detail)
 	}
-	return left
+	return nil
+}
+
+// fakePlanner notes the plans, and fails once another sink has the turn.
+type fakePlanner struct {
+	plans []plan
+	lost  bool
+}
+
+func (p *fakePlanner) plan(_ context.Context, planned plan) error {
+	if p.lost {
+		return errTurnLost
+	}
+	p.plans = append(p.plans, planned)
+	return nil
 }
 
 // rig is a loop with fakes at its edges, running in a synctest bubble.
 type rig struct {
 	table      *fakeTable
 	quarantine *fakeQuarantine
+	planner    *fakePlanner
+	sink       *sink
 	in         chan broker.Delivery
 	stop       context.CancelFunc
 	done       chan error
 	sent       []*fakeMsg
 }
 
-func startLoop(t *testing.T, change func(c *Config)) *rig {
+func startPrepared(t *testing.T, change func(c *Config), prepare func(r *rig)) *rig {
 	t.Helper()
 	cfg := Config{BatchRows: 100, BatchBytes: 1 << 20, BatchAge: 500 * time.Millisecond, DrainTimeout: 15 * time.Second}
 	if change != nil {
 		change(&cfg)
 	}
-	r := &rig{table: newFakeTable(), quarantine: &fakeQuarantine{}, in: make(chan broker.Delivery), done: make(chan error, 1)}
+	r := &rig{table: newFakeTable(), quarantine: &fakeQuarantine{}, planner: &fakePlanner{}, in: make(chan broker.Delivery), done: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
 	r.stop = cancel
-	s := newSink(cfg, newMapper(testRetention), r.table, r.quarantine, newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
-	go func() { r.done <- s.loop(ctx, r.in) }()
+	r.sink = newSink(cfg, newMapper(testRetention), r.table, newFilter(1<<20), r.planner, r.quarantine,
+		newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	if prepare != nil {
+		prepare(r)
+	}
+	go func() { r.done <- r.sink.loop(ctx, r.in) }()
 	return r
+}
+
+func startLoop(t *testing.T, change func(c *Config)) *rig {
+	t.Helper()
+	return startPrepared(t, change, nil)
 }
 
 func (r *rig) send(data string) {
@@ -71,12 +100,15 @@ func (r *rig) end() error {
 	return <-r.done
 }
 
+// acked is how many messages are acknowledged: the last one that is, and all
+// before it.
 func (r *rig) acked() int {
-	n := 0
-	for _, m := range r.sent {
-		n += int(m.acks.Load())
+	for i := len(r.sent); i > 0; i-- {
+		if r.sent[i-1].acks.Load() > 0 {
+			return i
+		}
 	}
-	return n
+	return 0
 }
 
 func TestLoopFlushesByAge(t *testing.T) {
@@ -135,14 +167,6 @@ func TestLoopFillsTheNextBatchAndThenStopsReading(t *testing.T) {
 			t.Fatal("read a seventh with two batches full")
 		default:
 		}
-		// The messages in hand are held while that lasts.
-		time.Sleep(61 * time.Second)
-		synctest.Wait()
-		for i, m := range r.sent {
-			if m.holds.Load() != 3 || m.acks.Load() != 0 {
-				t.Errorf("message %d: held %d times, acknowledged %d", i, m.holds.Load(), m.acks.Load())
-			}
-		}
 		close(release)
 		r.event()
 		if err := r.end(); err != nil || r.acked() != 7 || len(r.table.rows) != 7 {
@@ -176,14 +200,92 @@ func TestLoopQuarantines(t *testing.T) {
 	})
 }
 
-func TestLoopGoesOnWithAFullQuarantine(t *testing.T) {
+// Nothing is acknowledged that is neither a row nor in quarantine.
+func TestLoopWaitsForAFullQuarantine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := startLoop(t, nil)
-		r.quarantine.full = true
-		r.event()
+		room := make(chan struct{})
+		r := startPrepared(t, nil, func(r *rig) { r.quarantine.full = room })
 		r.send(`{"user":1}`)
-		if err := r.end(); err != nil || r.sent[0].acks.Load() != 1 || r.sent[1].acks.Load() != 0 {
-			t.Errorf("%v, acknowledged %d and %d", err, r.sent[0].acks.Load(), r.sent[1].acks.Load())
+		r.event()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if r.acked() != 0 {
+			t.Errorf("%d acknowledged with the quarantine full", r.acked())
+		}
+		close(room)
+		if err := r.end(); err != nil || r.acked() != 2 || len(r.quarantine.got) != 1 {
+			t.Errorf("%v, %d acknowledged, quarantined %q", err, r.acked(), r.quarantine.got)
+		}
+	})
+}
+
+// A plan that another sink left behind is stored as it was planned: the same
+// messages, the same token, whatever this sink would have put together.
+func TestLoopResumesAPlan(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		there    int // rows that the other sink got in
+		send     int
+		want     []string
+		wantRows int
+	}{
+		{"nothing had been stored", 0, 8, []string{"look up 5", "insert 5", "look up 5", "look up 3", "insert 3"}, 8},
+		{"all of it had", 5, 8, []string{"look up 5", "look up 3", "insert 3"}, 8},
+		{"it had, and nothing follows", 5, 5, []string{"look up 5"}, 5},
+		{"a part had", 2, 8, []string{"look up 5", "insert 3", "look up 3", "look up 3", "insert 3"}, 8},
+		{"not all of it comes", 0, 4, nil, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pks := make([]uuid.UUID, tc.send)
+				for i := range pks {
+					pks[i] = uuid.New()
+				}
+				r := startPrepared(t, func(c *Config) { c.BatchRows = 3 }, func(r *rig) {
+					r.sink.resumed = &plan{First: 1, Last: 5, Token: "left"}
+					for _, pk := range pks[:min(tc.there, len(pks))] {
+						r.table.rows[pk]++
+					}
+				})
+				for _, pk := range pks {
+					r.send(fmt.Sprintf(`{"pk":%q}`, pk))
+				}
+				time.Sleep(time.Minute)
+				if err := r.end(); err != nil || !slices.Equal(r.table.calls, tc.want) || len(r.table.rows) != tc.wantRows || len(r.table.twice()) != 0 {
+					t.Errorf("%v, calls %q, want %q; %d rows, want %d", err, r.table.calls, tc.want, len(r.table.rows), tc.wantRows)
+				}
+				if tc.there < 5 && tc.wantRows > 0 && !r.table.tokens["left/1-6"] {
+					t.Errorf("tokens %v", r.table.tokens)
+				}
+			})
+		})
+	}
+}
+
+// The messages of a plan, and even the last of them, may have been erased from
+// the stream meanwhile.
+func TestLoopResumesAPlanWithGaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startPrepared(t, nil, func(r *rig) { r.sink.resumed = &plan{First: 1, Last: 3, Token: "left"} })
+		r.event()
+		r.event()
+		r.sent = append(r.sent, &fakeMsg{}) // the third is gone
+		r.event()
+		if err := r.end(); err != nil || r.acked() != 4 || len(r.table.rows) != 3 {
+			t.Errorf("%v, %d acknowledged, %d rows", err, r.acked(), len(r.table.rows))
+		}
+		if !r.table.tokens["left/1-4"] || len(r.planner.plans) != 1 || r.planner.plans[0].First != 4 {
+			t.Errorf("tokens %v, plans %v", r.table.tokens, r.planner.plans)
+		}
+	})
+}
+
+func TestLoopEndsWhenTheTurnIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startPrepared(t, nil, func(r *rig) { r.planner.lost = true })
+		r.event()
+		if err := r.end(); !errors.Is(err, errTurnLost) || len(r.table.rows) != 0 || r.acked() != 0 {
+			t.Errorf("%v, %d rows, %d acknowledged", err, len(r.table.rows), r.acked())
 		}
 	})
 }
@@ -206,7 +308,7 @@ func TestLoopGivesUpDrainingAfterItsTimeout(t *testing.T) {
 		r.table.script = func(string, []entry) error { return errAway }
 		r.event()
 		start := time.Now()
-		if err := r.end(); err != nil || r.acked() != 0 {
+		if err := r.end(); !errors.Is(err, errUnsettled) || r.acked() != 0 {
 			t.Errorf("%v, %d acknowledged", err, r.acked())
 		}
 		if took := time.Since(start); took != 15*time.Second {

@@ -5,9 +5,10 @@ import "github.com/prometheus/client_golang/prometheus"
 // metrics are the service's counters, bound once.
 type metrics struct {
 	stored, duplicates, refused, retries prometheus.Counter
+	lookedUp                             prometheus.Counter
 	batchRows, batchBytes                prometheus.Histogram
 	insertSeconds, lookupSeconds         prometheus.Histogram
-	lag                                  prometheus.Gauge
+	lag, active                          prometheus.Gauge
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -23,6 +24,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		duplicates:    counter("duplicates_dropped_total", "Messages dropped because their event is a row already."),
 		refused:       counter("refused_total", "Messages quarantined because they cannot be stored."),
 		retries:       counter("retries_total", "Look-ups and inserts that failed and were tried again."),
+		lookedUp:      counter("looked_up_total", "Events whose pk was looked up in the table before they were inserted."),
 		batchRows:     histogram("batch_rows", "Messages in a batch.", prometheus.ExponentialBuckets(1, 4, 9)),
 		batchBytes:    histogram("batch_bytes", "Bytes of events in a batch.", prometheus.ExponentialBuckets(1024, 4, 9)),
 		insertSeconds: histogram("insert_seconds", "Duration of an insert.", seconds),
@@ -30,8 +32,11 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		lag: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sink_lag_messages", Help: "Messages of EVENTS_CLEAN that are not acknowledged yet.",
 		}),
+		active: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sink_active", Help: "1 while this sink stores, 0 while it waits for another one that does.",
+		}),
 	}
-	registry.MustRegister(m.stored, m.duplicates, m.refused, m.retries, m.batchRows, m.batchBytes,
+	registry.MustRegister(m.stored, m.duplicates, m.refused, m.retries, m.lookedUp, m.active, m.batchRows, m.batchBytes,
 		m.insertSeconds, m.lookupSeconds, m.lag)
 	return m
 }

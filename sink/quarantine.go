@@ -25,35 +25,54 @@ type quarantine struct {
 	log  *slog.Logger
 }
 
-// quarantineRetry is when a message that the quarantine did not take comes again:
-// a person has to make room there.
-const quarantineRetry = time.Minute
+// How soon a message that the quarantine did not take is tried again, and how
+// often that is said: a person has to make room there.
+const (
+	quarantineRetry = 5 * time.Second
+	quarantineSay   = time.Minute
+)
 
-// put publishes the refused messages. Those it returns are not in the quarantine;
-// they are handed back to the broker for later, so that they do not stop others.
-func (q *quarantine) put(ctx context.Context, refused []refusal) (left []broker.Delivery) {
+// put publishes the refused messages and returns once the quarantine has them
+// all. While it is full the sink stores nothing more: an event that is neither a
+// row nor in quarantine could be lost.
+func (q *quarantine) put(ctx context.Context, refused []refusal) error {
+	for said := (time.Time{}); ; {
+		left, err := q.try(ctx, refused)
+		if len(left) == 0 {
+			return nil
+		}
+		refused = left
+		if time.Since(said) >= quarantineSay {
+			said = time.Now()
+			hint := "see the broker"
+			if errors.Is(err, broker.ErrFull) {
+				hint = "replay or drop what is in " + schemas.StreamQuarantine
+			}
+			q.log.Error("nothing is stored until the quarantine takes the events that cannot be", "msgs", len(left),
+				"seq", left[0].from.Sequence, "error", err, "hint", hint)
+		}
+		if err := wait(ctx, quarantineRetry); err != nil {
+			return fmt.Errorf("quarantine %d events: %w", len(left), err)
+		}
+	}
+}
+
+// try publishes them once, and returns those that were not taken and why the last
+// one was not.
+func (q *quarantine) try(ctx context.Context, refused []refusal) (left []refusal, last error) {
 	msgs := make([]*nats.Msg, len(refused))
 	for i, r := range refused {
 		msgs[i] = quarantineMsg(r)
 	}
 	for i, result := range q.conn.Publish(ctx, msgs) {
-		d := refused[i].from
-		if result.Err == nil {
-			q.log.Warn("quarantined an event that cannot be stored", "stream", d.Stream, "seq", d.Sequence, "detail", refused[i].detail)
+		if result.Err != nil {
+			left, last = append(left, refused[i]), result.Err
 			continue
 		}
-		left = append(left, d)
-		hint := "see the broker"
-		if errors.Is(result.Err, broker.ErrFull) {
-			hint = "replay or drop what is in " + schemas.StreamQuarantine
-		}
-		q.log.Error("quarantine an event; it will be tried again", "stream", d.Stream, "seq", d.Sequence,
-			"error", result.Err, "hint", hint, "after", quarantineRetry)
-		if err := d.NakWithDelay(quarantineRetry); err != nil {
-			q.log.Warn("hand back a message; it will be redelivered", "stream", d.Stream, "seq", d.Sequence, "error", err)
-		}
+		d := refused[i].from
+		q.log.Warn("quarantined an event that cannot be stored", "stream", d.Stream, "seq", d.Sequence, "detail", refused[i].detail)
 	}
-	return left
+	return left, last
 }
 
 // quarantineMsg is the message as it came, with the reason. Its id is that of

@@ -16,9 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"sluice/internal/broker"
 	"sluice/schemas"
@@ -52,51 +49,30 @@ func run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err := conn.EnsureStreams(ctx, schemas.CleanStream(), schemas.QuarantineStream()); err != nil {
 		return err
 	}
+	turn, err := openTurn(ctx, conn, log)
+	if err != nil {
+		return err
+	}
 	db, err := openClickHouse(ctx, cfg.ClickHouseURL, stats, log)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	if err := migrateWhenReachable(ctx, cfg.ClickHouseURL, log); err != nil {
-		return err
-	}
-	consumer, err := conn.EnsureConsumer(ctx, schemas.SinkConsumer())
-	if err != nil {
-		return err
-	}
-	feed, err := conn.Subscribe(ctx, consumer, cfg.buffer())
-	if err != nil {
-		return err
-	}
-	go watchLag(ctx, consumer, stats)
 	cfg.Telemetry.Ready(name, func() error { return errors.Join(conn.Healthy(), db.healthy()) })
-	log.Info("storing", "clickhouse", db.address, "stream", schemas.StreamClean)
 
-	s := newSink(cfg, newMapper(retention), db, &quarantine{conn: conn, log: log}, stats, log)
-	if err := s.loop(ctx, feed.C()); err != nil {
-		return err
+	r := &reign{
+		cfg: cfg, conn: conn, turn: turn, db: db, stats: stats, log: log,
+		mapper: newMapper(retention), seen: newFilter(cfg.IndexBytes),
 	}
-	return feed.Err()
-}
-
-// lagEvery is how often the backlog is asked for: it is shown on a dashboard,
-// and the question costs the broker a round trip.
-const lagEvery = 5 * time.Second
-
-// watchLag keeps the metric of the backlog.
-func watchLag(ctx context.Context, consumer jetstream.Consumer, stats *metrics) {
-	tick := time.NewTicker(lagEvery)
-	defer tick.Stop()
-	for {
-		if info, err := consumer.Info(ctx); err == nil {
-			stats.lag.Set(float64(info.NumPending) + float64(info.NumAckPending))
+	for ctx.Err() == nil {
+		if err := turn.take(ctx); err != nil {
+			break
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+		if err := r.run(ctx); err != nil && !errors.Is(err, errTurnLost) {
+			return err
 		}
 	}
+	return nil
 }
 
 // migrateWhenReachable migrates, again while ClickHouse cannot be reached.

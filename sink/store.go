@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sort"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,17 +20,15 @@ type table interface {
 	insert(ctx context.Context, entries []entry, token string) error
 }
 
-// storer stores rows exactly once.
+// storer stores the rows of one batch after the other, each row exactly once, as
+// long as no other sink stores. docs/exactly-once.md has the argument.
 //
-// Every row is looked up before it is inserted, which catches whatever came
-// before: redelivery, a producer that repeats itself days later, a redactor that
-// publishes again, a sink that died between insert and acknowledgement.
-//
-// What the look-up cannot see is an insert whose answer got lost and that is
-// still at work. Therefore a block is sent again under its first token, and
-// ClickHouse drops the second one to arrive. A token is random and means one
-// block of this process: derived from the rows it could name a block whose rows
-// have expired since, and swallow the new ones.
+// A block whose answer got lost may still be at work. Therefore it is sent again
+// under its first token, and ClickHouse drops the second one to arrive. The token
+// is the plan's, which is random, and the block's place in the stream: a sink that
+// goes on with the plan of one that died sends the same rows under the same
+// token. Derived from the rows it could name a block whose rows have expired
+// since, and swallow the new ones.
 //
 // A ClickHouse that is killed between writing down a token and making the rows
 // visible, or the other way round, has one without the other. Therefore, after
@@ -37,6 +36,7 @@ type table interface {
 // after: what is there is not sent, what was swallowed gets a new token.
 type storer struct {
 	table table
+	seen  *filter
 	stats *metrics
 	log   *slog.Logger
 	// trouble is when ClickHouse began to fail, zero while it does not.
@@ -44,29 +44,49 @@ type storer struct {
 	attempts        int
 }
 
-// store stores the entries and returns those that ClickHouse refuses for their
-// own sake. It does not give up before ctx ends; on error the caller knows
-// nothing about the entries.
-func (s *storer) store(ctx context.Context, entries []entry) ([]refusal, error) {
-	missing, err := s.missing(ctx, entries)
+// fresh returns the entries that the table does not hold. The filter vouches for
+// most; the others are looked up.
+func (s *storer) fresh(ctx context.Context, entries []entry) ([]entry, error) {
+	some := s.seen.maybe(entries)
+	s.stats.lookedUp.Add(float64(len(some)))
+	if len(some) == 0 {
+		return entries, nil
+	}
+	known, err := s.known(ctx, some)
 	if err != nil {
 		return nil, err
 	}
-	s.stats.duplicates.Add(float64(len(entries) - len(missing)))
-	refused, err := s.insert(ctx, missing)
-	if err != nil {
-		return nil, err
-	}
-	s.recovered()
-	return refused, nil
+	s.stats.duplicates.Add(float64(len(known)))
+	return without(entries, known), nil
 }
 
-// insert stores entries that were not there when they were looked up. While in
-// doubt, the token was sent before and nobody knows what came of it.
-func (s *storer) insert(ctx context.Context, entries []entry) ([]refusal, error) {
-	total, token, doubt := len(entries), uuid.NewString(), false
+// span is a part of a planned batch: its messages from one sequence up to another.
+// Its name is its token, so that everybody who stores this part of this plan uses
+// the same.
+type span struct {
+	plan     string
+	from, to uint64
+	// swallowed counts how often the token turned out to be taken without rows.
+	swallowed int
+}
+
+func (p span) token() string {
+	token := fmt.Sprintf("%s/%d-%d", p.plan, p.from, p.to)
+	if p.swallowed > 0 {
+		token = fmt.Sprintf("%s+%d", token, p.swallowed)
+	}
+	return token
+}
+
+// insert stores the entries that stand in the span, none of which was in the table when
+// it was looked up last, and returns those that ClickHouse refuses for their own
+// sake. While in doubt, the token was sent before and nobody knows what came of
+// it. It does not give up before ctx ends; on error the caller knows nothing about
+// the entries.
+func (s *storer) insert(ctx context.Context, entries []entry, part span, doubt bool) ([]refusal, error) {
+	total := len(entries)
 	for delay := retryFirst; len(entries) > 0; delay = min(2*delay, retryLast) {
-		err := s.timedInsert(ctx, entries, token)
+		err := s.timedInsert(ctx, entries, part.token())
 		switch {
 		case err == nil && !doubt:
 			entries = nil
@@ -74,9 +94,10 @@ func (s *storer) insert(ctx context.Context, entries []entry) ([]refusal, error)
 		case err == nil:
 			// Stored, or swallowed: the look-up below tells. What was swallowed
 			// goes under another token, whose first answer can be believed.
-			token, doubt = uuid.NewString(), false
+			part.swallowed++
+			doubt = false
 		case refused(err):
-			return s.bisect(ctx, entries, err)
+			return s.bisect(ctx, entries, part, doubt, err)
 		default:
 			doubt = true
 			if err := s.pause(ctx, "insert", err, delay); err != nil {
@@ -91,22 +112,24 @@ func (s *storer) insert(ctx context.Context, entries []entry) ([]refusal, error)
 	return nil, nil
 }
 
-// bisect finds the rows that ClickHouse refuses by halving. An error that
-// refuses rows is an answer, so nothing of this block is still at work.
-func (s *storer) bisect(ctx context.Context, entries []entry, cause error) ([]refusal, error) {
+// bisect finds the rows that ClickHouse refuses by halving the span, wherever in
+// it they stand. An error that refuses rows is an answer, so nothing of this block
+// is still at work; in doubt, its halves may be.
+func (s *storer) bisect(ctx context.Context, entries []entry, part span, doubt bool, cause error) ([]refusal, error) {
 	if len(entries) == 1 {
 		return []refusal{{from: entries[0].from, detail: cause.Error()}}, nil
 	}
 	var all []refusal
-	half := len(entries) / 2
-	for _, part := range [][]entry{entries[:half], entries[half:]} {
+	middle := part.from + (part.to-part.from)/2
+	for _, half := range []span{{plan: part.plan, from: part.from, to: middle}, {plan: part.plan, from: middle, to: part.to}} {
+		there := within(entries, half)
 		// Parts of other partitions may have been stored before the refusal.
-		missing, err := s.missing(ctx, part)
+		missing, err := s.missing(ctx, there)
 		if err != nil {
 			return nil, err
 		}
-		s.stats.stored.Add(float64(len(part) - len(missing)))
-		refused, err := s.insert(ctx, missing)
+		s.stats.stored.Add(float64(len(there) - len(missing)))
+		refused, err := s.insert(ctx, missing, half, doubt)
 		if err != nil {
 			return nil, err
 		}
@@ -115,18 +138,34 @@ func (s *storer) bisect(ctx context.Context, entries []entry, cause error) ([]re
 	return all, nil
 }
 
+// within returns the entries that stand in the span; entries are in order.
+func within(entries []entry, part span) []entry {
+	first := sort.Search(len(entries), func(i int) bool { return entries[i].from.Sequence >= part.from })
+	last := sort.Search(len(entries), func(i int) bool { return entries[i].from.Sequence >= part.to })
+	return entries[first:last]
+}
+
 // missing looks the entries up and returns those that the table does not hold,
 // in order.
 func (s *storer) missing(ctx context.Context, entries []entry) ([]entry, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
+	known, err := s.known(ctx, entries)
+	if err != nil {
+		return nil, err
+	}
+	return without(entries, known), nil
+}
+
+// known looks the entries up and returns the pks that the table holds.
+func (s *storer) known(ctx context.Context, entries []entry) (map[uuid.UUID]struct{}, error) {
 	for delay := retryFirst; ; delay = min(2*delay, retryLast) {
 		start := time.Now()
 		known, err := s.table.known(ctx, entries)
 		s.stats.lookupSeconds.Observe(time.Since(start).Seconds())
 		if err == nil {
-			return without(entries, known), nil
+			return known, nil
 		}
 		if err := s.pause(ctx, "look up", err, delay); err != nil {
 			return nil, err

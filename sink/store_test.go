@@ -83,22 +83,33 @@ func (f *fakeTable) twice() []uuid.UUID {
 }
 
 func newTestStorer(table table) *storer {
-	return &storer{table: table, stats: newMetrics(prometheus.NewRegistry()), log: slog.New(slog.DiscardHandler)}
+	return &storer{table: table, seen: newFilter(1 << 20), stats: newMetrics(prometheus.NewRegistry()), log: slog.New(slog.DiscardHandler)}
+}
+
+// storeAll stores the entries as the loop does.
+func storeAll(ctx context.Context, s *storer, all []entry) ([]refusal, error) {
+	missing, err := s.fresh(ctx, all)
+	if err != nil || len(missing) == 0 {
+		return nil, err
+	}
+	refused, err := s.insert(ctx, missing, span{plan: "plan", from: 1, to: all[len(all)-1].from.Sequence + 1}, false)
+	if err == nil {
+		s.recovered()
+	}
+	return refused, err
 }
 
 // fakeMsg is a message that counts what is said about it.
 type fakeMsg struct {
 	jetstream.Msg
-	data               string
-	acks, holds, later atomic.Int32
+	data string
+	acks atomic.Int32
 }
 
-func (m *fakeMsg) Data() []byte                     { return []byte(m.data) }
-func (m *fakeMsg) Subject() string                  { return schemas.CleanSubject("acme", "login") }
-func (m *fakeMsg) Headers() nats.Header             { return nats.Header{} }
-func (m *fakeMsg) Ack() error                       { m.acks.Add(1); return nil }
-func (m *fakeMsg) InProgress() error                { m.holds.Add(1); return nil }
-func (m *fakeMsg) NakWithDelay(time.Duration) error { m.later.Add(1); return nil }
+func (m *fakeMsg) Data() []byte         { return []byte(m.data) }
+func (m *fakeMsg) Subject() string      { return schemas.CleanSubject("acme", "login") }
+func (m *fakeMsg) Headers() nats.Header { return nats.Header{} }
+func (m *fakeMsg) Ack() error           { m.acks.Add(1); return nil }
 
 func delivery(seq uint64, data string) broker.Delivery {
 	return broker.Delivery{Msg: &fakeMsg{data: data}, Stream: schemas.StreamClean, Sequence: seq, Deliveries: 1, StoredAt: testStored}
@@ -118,7 +129,7 @@ func TestStoreLooksUpBeforeItInserts(t *testing.T) {
 	for _, e := range all[:4] {
 		table.rows[e.pk] = 1
 	}
-	refused, err := s.store(t.Context(), all)
+	refused, err := storeAll(t.Context(), s, all)
 	if err != nil || len(refused) != 0 {
 		t.Fatalf("store: %v, %v", refused, err)
 	}
@@ -137,7 +148,7 @@ func TestStoreOfWhatIsThereInsertsNothing(t *testing.T) {
 	table := newFakeTable()
 	s, all := newTestStorer(table), entries(3)
 	for range 2 {
-		if _, err := s.store(t.Context(), all); err != nil {
+		if _, err := storeAll(t.Context(), s, all); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -229,7 +240,7 @@ func TestStoreSurvives(t *testing.T) {
 				table := newFakeTable()
 				table.script = tc.script(table)
 				s, all := newTestStorer(table), entries(8)
-				refused, err := s.store(t.Context(), all)
+				refused, err := storeAll(t.Context(), s, all)
 				if err != nil || len(refused) != 0 {
 					t.Fatalf("store: %v, %v", refused, err)
 				}
@@ -251,7 +262,7 @@ func TestStoreResendsUnderTheSameToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tokens []string
 		table := &tokenTable{seen: &tokens}
-		if _, err := newTestStorer(table).store(t.Context(), entries(1)); err != nil {
+		if _, err := storeAll(t.Context(), newTestStorer(table), entries(1)); err != nil {
 			t.Fatal(err)
 		}
 		if len(tokens) != 3 || tokens[0] != tokens[1] || tokens[1] != tokens[2] {
@@ -292,7 +303,7 @@ func TestStoreBelievesAFreshToken(t *testing.T) {
 			}
 			return nil
 		}
-		if _, err := newTestStorer(table).store(t.Context(), entries(2)); err != nil {
+		if _, err := storeAll(t.Context(), newTestStorer(table), entries(2)); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(table.calls); n != 6 {
@@ -315,7 +326,7 @@ func TestStoreFindsTheRowsThatAreRefused(t *testing.T) {
 		}
 		return nil
 	}
-	refused, err := s.store(t.Context(), all)
+	refused, err := storeAll(t.Context(), s, all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,7 +349,7 @@ func TestStoreEndsWithItsContext(t *testing.T) {
 		table.script = func(string, []entry) error { return errAway }
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		_, err := newTestStorer(table).store(ctx, entries(1))
+		_, err := storeAll(ctx, newTestStorer(table), entries(1))
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
@@ -362,7 +373,7 @@ func TestTroubleIsSaidOnceAMinute(t *testing.T) {
 		}
 		s := newTestStorer(table)
 		s.log = slog.New(slog.NewTextHandler(lines, nil))
-		if _, err := s.store(t.Context(), entries(1)); err != nil {
+		if _, err := storeAll(t.Context(), s, entries(1)); err != nil {
 			t.Fatal(err)
 		}
 		if lines.n != 4 { // at 0, 60, 120 s, and that it is over

@@ -10,11 +10,8 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -22,7 +19,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"sluice/internal/broker"
 	"sluice/internal/daemon"
 	"sluice/schemas"
 )
@@ -344,58 +340,5 @@ func TestInsertTokenAndErrors(t *testing.T) {
 	err = db.insert(t.Context(), all, uuid.NewString())
 	if err == nil || refused(err) || !strings.Contains(err.Error(), "UNKNOWN_TABLE") || db.healthy() == nil {
 		t.Errorf("no table: %v, healthy %v", err, db.healthy())
-	}
-}
-
-// childEnv makes the test binary a sink: its value is the broker's address and
-// ClickHouse's.
-const childEnv = "SINK_TEST_CHILD"
-
-func childMain() int {
-	natsURL, clickHouseURL, _ := strings.Cut(os.Getenv(childEnv), " ")
-	cfg := testConfig(natsURL, clickHouseURL)
-	cfg.BatchRows, cfg.BatchAge = 100, 10*time.Millisecond
-	return daemon.ExitCode(os.Stderr, "child", Run(context.Background(), cfg, slog.New(slog.DiscardHandler)))
-}
-
-// The sink is killed at moments that nobody chose, and what it had not
-// acknowledged is delivered to the next one.
-func TestSinkKilled(t *testing.T) {
-	ch, mq := cleanEngine(t), startBroker(t)
-	conn := connect(t, mq)
-	const kills, each = 8, 1200
-	total := 0
-	for range kills {
-		publishEvents(t, conn, each)
-		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), childEnv+"="+mq.ClientURL()+" "+ch.url)
-		child.Stderr = os.Stderr
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "rows of this child", func() bool {
-			out, err := ch.try(fmt.Sprintf("SELECT count() > %d FROM sluice.events", total))
-			return err == nil && out == "1"
-		})
-		_ = child.Process.Signal(syscall.SIGKILL)
-		_ = child.Wait()
-		total += each
-		redeliver(t, conn, ch)
-	}
-	startSink(t, testConfig(mq.ClientURL(), ch.url))
-	eventuallyQuery(t, ch, countRows, rows(total))
-	acknowledged(t, conn)
-	if got := ch.query(t, countRows); got != rows(total) {
-		t.Errorf("got %q, want %q", got, rows(total))
-	}
-}
-
-// redeliver stands for the minute after which the broker delivers again what a
-// killed sink had in hand. Its last insert has ended by then.
-func redeliver(t *testing.T, conn *broker.Conn, ch *engine) {
-	t.Helper()
-	eventuallyQuery(t, ch, "SELECT count() FROM system.processes WHERE query_kind = 'Insert'", "0")
-	if err := conn.JS.DeleteConsumer(t.Context(), schemas.StreamClean, schemas.ConsumerSink); err != nil {
-		t.Fatal(err)
 	}
 }

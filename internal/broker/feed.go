@@ -42,6 +42,13 @@ type Feed struct {
 	buffer   Buffer
 	err      error // set before messages is closed
 
+	// Of a consumer that acknowledges in order nothing may be missing between two
+	// deliveries: order is what came last, and reconnects how often the
+	// connection had been lost when the feed began.
+	inOrder    bool
+	order      jetstream.SequencePair
+	reconnects uint64
+
 	// sizes are those of the messages sent last, as many as messages can hold:
 	// the newest len(messages) of them wait to be read. newest is where the next
 	// one goes.
@@ -56,6 +63,10 @@ type Feed struct {
 // without content and with a header Status for the broker's own word: any
 // publisher could end them. And it keeps one inbox over all requests, so that
 // nothing that is on its way is lost between two.
+//
+// A consumer that acknowledges in order must have been reset (ResetTo) right
+// before: its feed delivers each message once, in the stream's order and without
+// a gap, and ends with ErrInterrupted where it cannot.
 func (c *Conn) Subscribe(ctx context.Context, consumer jetstream.Consumer, buffer Buffer) (*Feed, error) {
 	if buffer.Msgs < 1 {
 		return nil, errors.New("fetch: a buffer needs room for one message at least")
@@ -72,6 +83,7 @@ func (c *Conn) Subscribe(ctx context.Context, consumer jetstream.Consumer, buffe
 	f := &Feed{
 		js: c.JS, stream: info.Stream, consumer: info.Name, sub: sub, inbox: inbox, arrivals: arrivals, log: c.log,
 		messages: make(chan Delivery, buffer.Msgs), buffer: buffer, sizes: make([]int, buffer.Msgs),
+		inOrder: info.Config.AckPolicy == jetstream.AckAllPolicy, reconnects: c.NC.Stats().Reconnects,
 	}
 	go f.run(ctx)
 	return f, nil
@@ -116,6 +128,8 @@ const (
 	fetchWait = 5 * time.Second
 	// brokerSilent is how much longer than that the broker may be silent.
 	brokerSilent = time.Second
+	// lookEvery is how soon a request is made again that went with its connection.
+	lookEvery = 500 * time.Millisecond
 	// fetchAgain is how long to wait after a fetch that failed.
 	fetchAgain = 200 * time.Millisecond
 	// roomEvery is how often to look whether the reader has made room; a channel
@@ -165,8 +179,12 @@ func (f *Feed) drain(ctx context.Context) {
 	for {
 		select {
 		case msg := <-f.arrivals:
-			if d, err := delivery(msg); err == nil { // else it is a word of the broker's own
-				f.deliver(ctx, d)
+			d, err := delivery(msg)
+			if err != nil {
+				continue // a word of the broker's own
+			}
+			if f.deliverInTurn(ctx, d) != nil {
+				return
 			}
 		default:
 			return
@@ -180,12 +198,18 @@ func (f *Feed) isGone(ctx context.Context) bool {
 	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
-var errSilent = errors.New("the broker does not answer")
+var (
+	errSilent = errors.New("the broker does not answer")
+	// errStillThere asks whether the connection is the one that the request went
+	// over; if not, the broker has forgotten the request.
+	errStillThere = errors.New("the connection was restored")
+)
 
 // final tells whether no further request can succeed.
 func final(err error) bool {
 	return errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrBadRequest) ||
-		errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription)
+		errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription) ||
+		errors.Is(err, ErrInterrupted)
 }
 
 // request asks for messages; its names are the broker's.
@@ -207,15 +231,24 @@ func (f *Feed) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := f.uninterrupted(); err != nil {
+		return err
+	}
 	f.requests++
+	connection := f.js.Conn().Stats().Reconnects
 	answers := f.inbox + "." + strconv.FormatUint(f.requests, 10)
 	if err := f.js.Conn().PublishRequest(nextPrefix+f.stream+"."+f.consumer, answers, body); err != nil {
 		return err
 	}
 	silence := time.NewTimer(fetchWait + brokerSilent)
 	defer silence.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	for left := r.Batch; left > 0; {
-		msg, err := f.arrival(ctx, silence.C)
+		msg, err := f.arrival(ctx, silence.C, look.C)
+		if err == errStillThere && f.js.Conn().Stats().Reconnects == connection { //nolint:errorlint // our own, as it is
+			continue
+		}
 		if msg == nil {
 			return err
 		}
@@ -229,15 +262,47 @@ func (f *Feed) fetch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		f.deliver(ctx, d)
 		left--
+		if err := f.deliverInTurn(ctx, d); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// ErrInterrupted is why a feed in order ended that may have missed a message:
+// reset the consumer to the last message that is done, and subscribe again.
+var ErrInterrupted = errors.New("the order of delivery was interrupted")
+
+// uninterrupted tells a feed in order that was connected all the time. What was
+// on its way when the connection broke counts as delivered at the broker.
+func (f *Feed) uninterrupted() error {
+	if f.inOrder && f.js.Conn().Stats().Reconnects != f.reconnects {
+		return ErrInterrupted
+	}
+	return nil
+}
+
+// deliverInTurn delivers, of a consumer in order only what comes next. A
+// redelivery of what was delivered before is passed over: it is in work.
+func (f *Feed) deliverInTurn(ctx context.Context, d Delivery) error {
+	if f.inOrder {
+		if d.ConsumerSequence != f.order.Consumer+1 {
+			return ErrInterrupted // lost on the way, or given to another reader
+		}
+		f.order.Consumer = d.ConsumerSequence
+		if d.Sequence <= f.order.Stream {
+			return nil
+		}
+		f.order.Stream = d.Sequence
+	}
+	f.deliver(ctx, d)
 	return nil
 }
 
 // arrival waits for the next message or word of the broker's. What has arrived
 // goes before silence: the reader may have kept this waiting for long.
-func (f *Feed) arrival(ctx context.Context, silence <-chan time.Time) (*nats.Msg, error) {
+func (f *Feed) arrival(ctx context.Context, silence, look <-chan time.Time) (*nats.Msg, error) {
 	select {
 	case msg := <-f.arrivals:
 		return msg, nil
@@ -248,6 +313,8 @@ func (f *Feed) arrival(ctx context.Context, silence <-chan time.Time) (*nats.Msg
 		return msg, nil
 	case <-silence:
 		return nil, errSilent
+	case <-look:
+		return nil, errStillThere
 	case <-ctx.Done():
 		return nil, nil //nolint:nilnil // run takes what is on its way
 	}

@@ -17,10 +17,14 @@ type Delivery struct {
 	Stream string
 	// Sequence is the message's number in the stream.
 	Sequence uint64
+	// ConsumerSequence counts the consumer's deliveries since it was made or reset.
+	ConsumerSequence uint64
 	// Deliveries counts from 1; more than 1 means that it was in work before.
 	Deliveries uint64
 	// StoredAt is when the stream stored the message, the same at each delivery.
 	StoredAt time.Time
+	// Pending is how many messages the consumer had yet to deliver after this one.
+	Pending uint64
 }
 
 func delivery(msg *nats.Msg) (Delivery, error) {
@@ -30,8 +34,8 @@ func delivery(msg *nats.Msg) (Delivery, error) {
 		return Delivery{}, err
 	}
 	return Delivery{
-		Msg: m, Stream: meta.Stream, Sequence: meta.Sequence.Stream,
-		Deliveries: meta.NumDelivered, StoredAt: meta.Timestamp,
+		Msg: m, Stream: meta.Stream, Sequence: meta.Sequence.Stream, ConsumerSequence: meta.Sequence.Consumer,
+		Deliveries: meta.NumDelivered, StoredAt: meta.Timestamp, Pending: meta.NumPending,
 	}, nil
 }
 

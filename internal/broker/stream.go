@@ -76,15 +76,75 @@ func (c *Conn) streamConfig(s schemas.Stream) jetstream.StreamConfig {
 // EnsureConsumer makes the durable pull consumer exist as the contract demands,
 // changing it in place where it differs.
 func (c *Conn) EnsureConsumer(ctx context.Context, want schemas.Consumer) (jetstream.Consumer, error) {
-	consumer, err := c.JS.CreateOrUpdateConsumer(ctx, want.Stream, jetstream.ConsumerConfig{
+	cfg := jetstream.ConsumerConfig{
 		Durable: want.Durable, Description: want.Description, FilterSubjects: want.FilterSubjects,
 		DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy,
 		AckWait: want.AckWait, MaxAckPending: want.MaxAckPending, MaxDeliver: -1,
-	})
+	}
+	if want.InOrder {
+		cfg.AckPolicy = jetstream.AckAllPolicy
+	}
+	consumer, err := c.ensureConsumer(ctx, want.Stream, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("set up consumer %s on %s: %w", want.Durable, want.Stream, explain(err))
 	}
 	return consumer, nil
+}
+
+func (c *Conn) ensureConsumer(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	have, err := c.JS.Consumer(ctx, stream, cfg.Durable)
+	switch {
+	case err == nil && have.CachedInfo().Config.AckPolicy != cfg.AckPolicy:
+		return c.replaceConsumer(ctx, stream, have.CachedInfo().AckFloor.Stream+1, cfg)
+	case err == nil:
+		return c.JS.CreateOrUpdateConsumer(ctx, stream, cfg)
+	case !errors.Is(err, jetstream.ErrConsumerNotFound):
+		return nil, err
+	}
+	if moving, err := c.JS.Consumer(ctx, stream, cfg.Durable+movingSuffix); err == nil { // replacing was interrupted
+		return c.replaceConsumer(ctx, stream, moving.CachedInfo().Config.OptStartSeq, cfg)
+	}
+	return c.JS.CreateOrUpdateConsumer(ctx, stream, cfg)
+}
+
+// movingSuffix makes the name of the placeholder of a consumer that is replaced.
+const movingSuffix = "-moving"
+
+// replaceConsumer makes a consumer anew that an earlier version made with another
+// way to acknowledge, which the broker does not change in place. The new one goes
+// on at next, where the old one was. Meanwhile a placeholder keeps Trim from what
+// is not acknowledged.
+func (c *Conn) replaceConsumer(ctx context.Context, stream string, next uint64, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	placeholder := cfg
+	placeholder.Durable = cfg.Durable + movingSuffix
+	placeholder.DeliverPolicy, placeholder.OptStartSeq = jetstream.DeliverByStartSequencePolicy, next
+	if _, err := c.JS.CreateOrUpdateConsumer(ctx, stream, placeholder); err != nil {
+		return nil, err
+	}
+	if err := c.JS.DeleteConsumer(ctx, stream, cfg.Durable); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, err
+	}
+	if _, err := c.JS.CreateOrUpdateConsumer(ctx, stream, cfg); err != nil {
+		return nil, err
+	}
+	if err := c.ResetTo(ctx, stream, cfg.Durable, next); err != nil {
+		return nil, err
+	}
+	c.log.Info("made a consumer anew, to acknowledge in order", "stream", stream, "consumer", cfg.Durable, "seq", next)
+	if err := c.JS.DeleteConsumer(ctx, stream, placeholder.Durable); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, err
+	}
+	return c.JS.Consumer(ctx, stream, cfg.Durable)
+}
+
+// ResetTo makes the consumer deliver from that sequence on, and count what is
+// before it as acknowledged; 0 means from the first one that is not. It needs
+// nats-server 2.14.
+func (c *Conn) ResetTo(ctx context.Context, stream, consumer string, seq uint64) error {
+	if _, err := c.JS.ResetConsumerToSequence(ctx, stream, consumer, seq); err != nil {
+		return fmt.Errorf("reset consumer %s on %s: %w", consumer, stream, explain(err))
+	}
+	return nil
 }
 
 // explain adds to an error of the broker what a person can do about it.

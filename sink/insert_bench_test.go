@@ -1,0 +1,77 @@
+package sink
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice/internal/broker"
+	"sluice/schemas"
+)
+
+// BenchmarkInsert inserts blocks of made-up events of 1 KB, what BenchmarkSink in bench
+// does besides reading. The environment variable SINK_BENCH_SETTINGS has settings of the table to try.
+func BenchmarkInsert(b *testing.B) {
+	for _, rows := range []int{10_000, 20_000, 50_000} {
+		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) { benchmarkInsert(b, rows) })
+	}
+}
+
+func benchmarkInsert(b *testing.B, rows int) {
+	e, err := launch(b.TempDir(), "127.0.0.1:0")
+	if err != nil {
+		b.Skip(err)
+	}
+	defer e.kill()
+	if _, err := Migrate(context.Background(), e.url); err != nil {
+		b.Fatal(err)
+	}
+	if s := os.Getenv("SINK_BENCH_SETTINGS"); s != "" {
+		if _, err := e.try("ALTER TABLE sluice.events MODIFY SETTING " + s); err != nil {
+			b.Fatal(err)
+		}
+	}
+	db, err := openClickHouse(context.Background(), e.url, newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	m, all := newMapper(testRetention), newBatch()
+	for i := range rows {
+		msg := newEvent()
+		msg.Data = []byte(strings.Replace(string(msg.Data), secret, fmt.Sprintf("%s %x", words[i%len(words)], i*7919), 1))
+		all.add(broker.Delivery{Msg: &fakeMsg{data: string(msg.Data)}, Stream: schemas.StreamClean, Sequence: uint64(i), StoredAt: time.Now()}, m, time.Now())
+	}
+	b.ResetTimer()
+	for range b.N {
+		for i := range all.entries {
+			all.entries[i].pk = uuid.New()
+		}
+		if err := db.insert(context.Background(), all.entries, uuid.NewString()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(b.N*rows)/b.Elapsed().Seconds(), "rows/s")
+	if out, err := e.try("SELECT count(), uniqExact(pk) FROM sluice.events"); err != nil || out != fmt.Sprintf("%d\t%d", b.N*rows, b.N*rows) {
+		b.Fatalf("rows: %s (%v)", out, err)
+	}
+}
+
+// words fill the events up to 1 KB with text that compresses as text does.
+var words = func() []string {
+	out := make([]string, 64)
+	for i := range out {
+		for j := range 110 {
+			out[i] += fmt.Sprintf("%s ", []string{"flow", "stage", "policy", "login", "default", "executor", "request", "agent"}[(i*31+j*j*7)%8])
+		}
+	}
+	return out
+}()

@@ -9,6 +9,8 @@
 -- by_pk: what the sink looks every pk up in. A granule of 256 pks in blocks of
 -- 4 KB is what one look-up reads; index_granularity of the table is such that
 -- ClickHouse finds the projection the cheaper one.
+-- created_range: one entry for a whole part, which leaves parts of other times out;
+-- by their partition ClickHouse knows when they leave, not when they began.
 -- by_hour: the rollup; unlike a materialized view it follows every removal.
 -- DEFAULT: what an older sink, or whoever inserts by hand, leaves out.
 CREATE TABLE IF NOT EXISTS sluice.events_next
@@ -63,6 +65,7 @@ CREATE TABLE IF NOT EXISTS sluice.events_next
     traceparent  String CODEC(ZSTD(1)),
     stream_seq   UInt64 COMMENT 'sequence in EVENTS_CLEAN' CODEC(Delta(8), ZSTD(1)),
     stored_at    DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta(8), ZSTD(1)),
+    INDEX created_range created TYPE minmax GRANULARITY 1000000,
     PROJECTION by_pk (SELECT pk ORDER BY pk)
         WITH SETTINGS (index_granularity = 256, min_compress_block_size = 2048, max_compress_block_size = 4096),
     PROJECTION by_hour (SELECT tenant, action, toStartOfHour(created), count() GROUP BY tenant, action, toStartOfHour(created))

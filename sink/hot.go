@@ -94,7 +94,7 @@ func (r *row) asn() uint32 {
 	if err != nil {
 		return 0
 	}
-	return uint32(n) //nolint:gosec // parsed as 32 bits
+	return uint32(n)
 }
 
 // findHot goes through the context once. Of two members with one name the last
@@ -154,5 +154,5 @@ func offset(n int) uint32 {
 	if n > math.MaxUint32 {
 		panic("sink: an event of more than 4 GiB")
 	}
-	return uint32(n) //nolint:gosec // checked above
+	return uint32(n)
 }

@@ -57,7 +57,6 @@ func lockMigrations(ctx context.Context, db *sql.DB) (*migrationLock, context.Co
 				return l, work, nil
 			}
 		}
-		//nolint:gosec // it only has to differ between two sinks
 		if err := wait(ctx, lockRetry+time.Duration(rand.Int64N(int64(lockRetry)))); err != nil {
 			return nil, nil, fmt.Errorf("wait for another migration: %w", err)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	_ "embed"
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -69,20 +68,8 @@ func moveByExpiry(ctx context.Context, db *sql.DB) error {
 // copyRows copies month by month, so that one block is not cut into parts for
 // every day of a year.
 func copyRows(ctx context.Context, db *sql.DB, from, to string) error {
-	rows, err := db.QueryContext(ctx, "SELECT DISTINCT toInt64("+oldPartition+") AS month FROM "+from+" ORDER BY month")
+	months, err := monthsOf(ctx, db, from)
 	if err != nil {
-		return fmt.Errorf("list the partitions of %s: %w", from, err)
-	}
-	var months []int64
-	for rows.Next() {
-		var month int64
-		if err := rows.Scan(&month); err != nil {
-			_ = rows.Close()
-			return fmt.Errorf("read a partition: %w", err)
-		}
-		months = append(months, month)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return fmt.Errorf("list the partitions of %s: %w", from, err)
 	}
 	for _, month := range months {
@@ -91,6 +78,22 @@ func copyRows(ctx context.Context, db *sql.DB, from, to string) error {
 		}
 	}
 	return nil
+}
+
+func monthsOf(ctx context.Context, db *sql.DB, table string) (months []int64, err error) {
+	rows, err := db.QueryContext(ctx, fmt.Sprintf("SELECT DISTINCT toInt64(%s) AS month FROM %s ORDER BY month", oldPartition, table))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var month int64
+		if err := rows.Scan(&month); err != nil {
+			return nil, err
+		}
+		months = append(months, month)
+	}
+	return months, rows.Err()
 }
 
 // oldPartition is how version 2 partitions its table, and keptUntil when a row of

@@ -73,8 +73,8 @@ var hotMembers = []hotMember{
 	{name: "new_version", column: hotNewVersion},
 }
 
-// span is a text inside a row's context, or inside its unescaped texts.
-type span struct {
+// textSpan is a text inside a row's context, or inside its unescaped texts.
+type textSpan struct {
 	start, end uint32
 	unescaped  bool
 }
@@ -123,7 +123,7 @@ func (m *mapper) findHotIn(r *row, i int, base uint32, members []hotMember) {
 				r.hot[member.column] = m.spanOf(r, key+1, base)
 			} else {
 				for _, inner := range member.members {
-					r.hot[inner.column] = span{}
+					r.hot[inner.column] = textSpan{}
 				}
 				m.findHotIn(r, key+1, base, member.members)
 			}
@@ -132,20 +132,20 @@ func (m *mapper) findHotIn(r *row, i int, base uint32, members []hotMember) {
 	}
 }
 
-func (m *mapper) spanOf(r *row, i int, base uint32) span {
+func (m *mapper) spanOf(r *row, i int, base uint32) textSpan {
 	token := m.decoder.Tape.Tokens[i]
 	switch token.Kind {
 	case jsontoken.String:
 		if token.Escaped {
 			start := len(r.unescaped)
 			r.unescaped = jsontoken.AppendText(r.unescaped, m.decoder.Tape.Bytes(i))
-			return span{start: offset(start), end: offset(len(r.unescaped)), unescaped: true}
+			return textSpan{start: offset(start), end: offset(len(r.unescaped)), unescaped: true}
 		}
-		return span{start: token.Start + 1 - base, end: token.End - 1 - base}
+		return textSpan{start: token.Start + 1 - base, end: token.End - 1 - base}
 	case jsontoken.Number, jsontoken.True, jsontoken.False:
-		return span{start: token.Start - base, end: token.End - base}
+		return textSpan{start: token.Start - base, end: token.End - base}
 	default:
-		return span{}
+		return textSpan{}
 	}
 }
 

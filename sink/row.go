@@ -25,7 +25,7 @@ type row struct {
 	brandName           string
 	context             []byte // JSON objects, byte for byte as they came
 	user, brand, extra  []byte
-	hot                 [hotTexts]span
+	hot                 [hotTexts]textSpan
 	unescaped           []byte // the hot texts that had escapes
 	redacted            []string
 	fingerprints        []string

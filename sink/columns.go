@@ -25,6 +25,10 @@ type columns struct {
 	pk                   []uuid.UUID
 	tenant, action, app  []string
 	created, expires     []time.Time
+	expiry               []int8
+	leaves               []time.Time
+	hot                  [hotASN][][]byte
+	asn                  []uint32
 	userPK, username     []string
 	userEmail, brandName []string
 	clientIP             []netip.Addr
@@ -36,15 +40,18 @@ type columns struct {
 	streamSeq            []uint64
 }
 
-// layout is the columns of an insert, in order; the types are those of the
-// migrations.
-var layout = []column{
+// layout is the columns of an insert; the types are those of the table, or what
+// ClickHouse makes them of.
+var layout = append(hotLayout(), []column{
 	{"pk", "UUID", func(c *columns, to driver.BatchColumn) error { return to.Append(c.pk) }},
 	{"tenant", "LowCardinality(String)", func(c *columns, to driver.BatchColumn) error { return to.Append(c.tenant) }},
 	{"action", "LowCardinality(String)", func(c *columns, to driver.BatchColumn) error { return to.Append(c.action) }},
 	{"app", "LowCardinality(String)", func(c *columns, to driver.BatchColumn) error { return to.Append(c.app) }},
 	{"created", "DateTime64(6, 'UTC')", func(c *columns, to driver.BatchColumn) error { return to.Append(c.created) }},
 	{"expires", "DateTime('UTC')", func(c *columns, to driver.BatchColumn) error { return to.Append(c.expires) }},
+	{"expiry", "Int8", func(c *columns, to driver.BatchColumn) error { return to.Append(c.expiry) }},
+	{"leaves", "DateTime('UTC')", func(c *columns, to driver.BatchColumn) error { return to.Append(c.leaves) }},
+	{"cohort", "DateTime('UTC')", func(c *columns, to driver.BatchColumn) error { return to.Append(c.leaves) }},
 	{"user_pk", "String", func(c *columns, to driver.BatchColumn) error { return to.Append(c.userPK) }},
 	{"username", "String", func(c *columns, to driver.BatchColumn) error { return to.Append(c.username) }},
 	{"user_email", "String", func(c *columns, to driver.BatchColumn) error { return to.Append(c.userEmail) }},
@@ -58,6 +65,15 @@ var layout = []column{
 	{"fingerprints", "Array(String)", func(c *columns, to driver.BatchColumn) error { return fillTexts(c.fingerprints, to) }},
 	{"traceparent", "String", func(c *columns, to driver.BatchColumn) error { return to.Append(c.traceParent) }},
 	{"stream_seq", "UInt64", func(c *columns, to driver.BatchColumn) error { return to.Append(c.streamSeq) }},
+	{"asn", "UInt32", func(c *columns, to driver.BatchColumn) error { return to.Append(c.asn) }},
+}...)
+
+func hotLayout() []column {
+	out := make([]column, len(hotColumns))
+	for i, name := range hotColumns {
+		out[i] = column{name, "String", func(c *columns, to driver.BatchColumn) error { return to.Append(c.hot[i]) }}
+	}
+	return out
 }
 
 // fillTexts goes row by row, since the driver would go through reflection for
@@ -106,6 +122,11 @@ func (c *columns) add(r *row) {
 	c.pk = append(c.pk, r.pk)
 	c.tenant, c.action, c.app = append(c.tenant, r.tenant), append(c.action, r.action), append(c.app, r.app)
 	c.created, c.expires = append(c.created, r.created), append(c.expires, r.expires)
+	c.expiry, c.leaves = append(c.expiry, int8(r.expiry)), append(c.leaves, r.leaves)
+	for i := range c.hot {
+		c.hot[i] = append(c.hot[i], r.hotText(i))
+	}
+	c.asn = append(c.asn, r.asn())
 	c.userPK, c.username = append(c.userPK, r.userPK), append(c.username, r.username)
 	c.userEmail, c.brandName = append(c.userEmail, r.userEmail), append(c.brandName, r.brandName)
 	c.clientIP = append(c.clientIP, r.clientIP)
@@ -117,6 +138,11 @@ func (c *columns) add(r *row) {
 }
 
 func (c *columns) reset() {
+	for i := range c.hot {
+		clear(c.hot[i])
+		c.hot[i] = c.hot[i][:0]
+	}
+	c.expiry, c.leaves, c.asn = c.expiry[:0], c.leaves[:0], c.asn[:0]
 	clear(c.context)
 	clear(c.user)
 	clear(c.brand)

@@ -25,6 +25,7 @@ func BenchmarkInsert(b *testing.B) {
 }
 
 func benchmarkInsert(b *testing.B, rows int) {
+	b.Helper()
 	e, err := launch(b.TempDir(), "127.0.0.1:0")
 	if err != nil {
 		b.Skip(err)

@@ -44,10 +44,9 @@ type sink struct {
 	age time.Duration
 }
 
-func newSink(cfg Config, m *mapper, t table, seen *filter, p planner, q quarantiner, stats *metrics, log *slog.Logger) *sink {
+func newSink(cfg Config, m *mapper, st *storer, p planner, q quarantiner) *sink {
 	return &sink{
-		cfg: cfg, mapper: m, planner: p, quarantine: q, stats: stats, log: log,
-		storer: &storer{table: t, seen: seen, stats: stats, log: log},
+		cfg: cfg, mapper: m, planner: p, quarantine: q, storer: st, stats: st.stats, log: st.log,
 	}
 }
 

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice/internal/broker"
 )
@@ -71,8 +69,7 @@ func startPrepared(t *testing.T, change func(c *Config), prepare func(r *rig)) *
 	r := &rig{table: newFakeTable(), quarantine: &fakeQuarantine{}, planner: &fakePlanner{}, in: make(chan broker.Delivery), done: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
 	r.stop = cancel
-	r.sink = newSink(cfg, newMapper(testRetention), r.table, newFilter(1<<20), r.planner, r.quarantine,
-		newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	r.sink = newSink(cfg, newMapper(testRetention), newTestStorer(r.table), r.planner, r.quarantine)
 	if prepare != nil {
 		prepare(r)
 	}

@@ -25,17 +25,17 @@ const versionTable = "sluice.schema_version"
 var ErrNewerSchema = errors.New("the table was migrated by a newer sink")
 
 // Migrate brings the database to this binary's schema and returns the names of
-// the migrations it applied. Several may run at once: every statement tolerates
-// that another one was faster.
+// the migrations it applied. Several may run at once: one does the work, the
+// others wait for it. One that was killed is taken over after a minute.
 func Migrate(ctx context.Context, dsn string) ([]string, error) {
 	files, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
-	return migrate(ctx, dsn, files)
+	return migrate(ctx, dsn, files, goose.NewGoMigration(3, &goose.GoFunc{RunDB: moveByExpiry}, nil))
 }
 
-func migrate(ctx context.Context, dsn string, files fs.FS) ([]string, error) {
+func migrate(ctx context.Context, dsn string, files fs.FS, steps ...*goose.Migration) ([]string, error) {
 	opts, err := dsnOptions(dsn)
 	if err != nil {
 		return nil, err
@@ -51,28 +51,53 @@ func migrate(ctx context.Context, dsn string, files fs.FS) ([]string, error) {
 	if _, err := db.ExecContext(ctx, "CREATE DATABASE IF NOT EXISTS sluice"); err != nil {
 		return nil, fmt.Errorf("create database sluice: %w", faultOf(err))
 	}
-	provider, err := goose.NewProvider(goose.DialectClickHouse, db, files,
+	provider, err := goose.NewProvider(goose.DialectClickHouse, db, files, goose.WithGoMigrations(steps...),
 		goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
-	have, err := provider.GetDBVersion(ctx)
+	if done, err := upToDate(ctx, provider); done || err != nil {
+		return nil, err
+	}
+	lock, work, err := lockMigrations(ctx, db)
 	if err != nil {
-		return nil, fmt.Errorf("read the version of the schema: %w", faultOf(err))
+		return nil, err
 	}
-	sources := provider.ListSources()
-	if newest := sources[len(sources)-1].Version; have > newest {
-		return nil, fmt.Errorf("%w: it is at version %d, this one knows %d", ErrNewerSchema, have, newest)
+	defer lock.release(ctx)
+	if done, err := upToDate(work, provider); done || err != nil {
+		return nil, err // another one was faster
 	}
-	results, err := provider.Up(ctx)
+	results, err := provider.Up(work)
 	if err != nil {
 		return nil, migrationError(err)
 	}
 	applied := make([]string, len(results))
 	for i, r := range results {
-		applied[i] = path.Base(r.Source.Path)
+		applied[i] = migrationName(r.Source)
 	}
 	return applied, nil
+}
+
+// upToDate tells whether there is nothing to do; a newer schema is an error.
+func upToDate(ctx context.Context, provider *goose.Provider) (bool, error) {
+	have, err := provider.GetDBVersion(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read the version of the schema: %w", faultOf(err))
+	}
+	sources := provider.ListSources()
+	newest := sources[len(sources)-1].Version
+	if have > newest {
+		return false, fmt.Errorf("%w: it is at version %d, this one knows %d", ErrNewerSchema, have, newest)
+	}
+	return have == newest, nil
+}
+
+// migrationName is how a migration is called to the operator.
+func migrationName(source *goose.Source) string {
+	if source.Type == goose.TypeGo {
+		return fmt.Sprintf("%04d_by_expiry", source.Version)
+	}
+	return path.Base(source.Path)
 }
 
 // migrationError names the migration that failed. ClickHouse's message is shown
@@ -81,7 +106,7 @@ func migrationError(err error) error {
 	which := "migrations"
 	var partial *goose.PartialError
 	if errors.As(err, &partial) && partial.Failed != nil {
-		which = "migration " + path.Base(partial.Failed.Source.Path)
+		which = "migration " + migrationName(partial.Failed.Source)
 	}
 	if exception, ok := errors.AsType[*clickhouse.Exception](err); ok {
 		return fmt.Errorf("apply %s: %w: %.300s", which, faultOf(err), exception.Message)

@@ -60,7 +60,7 @@ func (r *reign) run(ctx context.Context) error {
 	}
 	read(rows)
 
-	s := newSink(r.cfg, r.mapper, r.db, r.seen, r.turn, &quarantine{conn: r.conn, log: r.log}, r.stats, r.log)
+	s := newSink(r.cfg, r.mapper, &storer{table: r.db, seen: r.seen, stats: r.stats, log: r.log}, r.turn, &quarantine{conn: r.conn, log: r.log})
 	s.stream, s.refill = created, func() { read(r.seen.size()) }
 	after, unsettled := r.position(consumer.CachedInfo(), created)
 	s.done.Store(after)

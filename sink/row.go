@@ -17,12 +17,16 @@ type row struct {
 	pk                  uuid.UUID
 	tenant, action, app string
 	created, expires    time.Time
+	expiry              expiry
+	leaves              time.Time // the table's leaves and cohort
 	userPK              string
 	username, userEmail string
 	clientIP            netip.Addr // the zero Addr becomes ::
 	brandName           string
 	context             []byte // JSON objects, byte for byte as they came
 	user, brand, extra  []byte
+	hot                 [hotTexts]textSpan
+	unescaped           []byte // the hot texts that had escapes
 	redacted            []string
 	fingerprints        []string
 	traceParent         string
@@ -99,32 +103,10 @@ func (m *mapper) row(msg cleanMessage) (row, error) {
 		r.created = msg.storedAt
 	}
 	r.created = r.created.UTC().Truncate(time.Microsecond)
-	r.expires = m.expires(ev.Expires, r.created, tenant)
+	r.expires, r.expiry = m.expires(ev.Expires, r.created, tenant)
+	r.leaves = leaving(r.expires, msg.storedAt)
+	m.findHot(&r)
 	return r, nil
-}
-
-// The ends of the column of expiry, a DateTime. Its zero is left out, because
-// ClickHouse takes that for "never".
-var (
-	firstExpiry = time.Unix(1, 0).UTC()
-	lastExpiry  = time.Unix(1<<32-1, 0).UTC() // 2106-02-07T06:28:15Z
-)
-
-// expires is the event's own expiry, or its creation and the tenant's retention.
-// What the column cannot hold is moved to its nearer end.
-func (m *mapper) expires(own, created time.Time, tenant string) time.Time {
-	t := own
-	if t.IsZero() {
-		t = created.Add(m.retention.of(tenant))
-	}
-	t = t.UTC().Truncate(time.Second)
-	switch {
-	case t.Before(firstExpiry):
-		return firstExpiry
-	case t.After(lastExpiry):
-		return lastExpiry
-	}
-	return t
 }
 
 // scalar returns the text of a string, the digits of a number, true or false; ""

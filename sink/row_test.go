@@ -47,7 +47,8 @@ func TestRowDefaults(t *testing.T) {
 		pk:     schemas.DerivedPK(schemas.StreamClean, 7, testStored),
 		tenant: "acme", action: "login",
 		created: testStored.Truncate(time.Microsecond),
-		expires: time.Date(2027, 11, 23, 6, 0, 0, 0, time.UTC),
+		expires: time.Date(2027, 11, 23, 6, 0, 0, 0, time.UTC), expiry: byRetention,
+		leaves:  time.Date(2027, 11, 24, 0, 0, 0, 0, time.UTC),
 		context: []byte("{}"), user: []byte("{}"), brand: []byte("{}"), extra: []byte("{}"),
 		streamSeq: 7,
 	}
@@ -239,11 +240,17 @@ func show(r row) []byte {
 	line("app", r.app)
 	line("created", r.created.Format(time.RFC3339Nano))
 	line("expires", r.expires.Format(time.RFC3339Nano))
+	line("expiry", r.expiry)
+	line("leaves", r.leaves.Format(time.RFC3339Nano))
 	line("user_pk", r.userPK)
 	line("username", r.username)
 	line("user_email", r.userEmail)
 	line("client_ip", netip.AddrFrom16(r.clientIP.As16()))
 	line("brand_name", r.brandName)
+	for i, name := range hotColumns {
+		line(name, string(r.hotText(i)))
+	}
+	line("asn", r.asn())
 	line("context", string(r.context))
 	line("user", string(r.user))
 	line("brand", string(r.brand))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 
 	"sluice/internal/daemon"
 	"sluice/sink"
@@ -19,6 +20,7 @@ var help = daemon.Help{
 	Commands: [][2]string{
 		{"sink", "run the service"},
 		{"sink migrate", "bring the table to this version's schema and end"},
+		{"sink migrate -roles", "the same, and make the roles and row policies of deploy/clickhouse/roles.sql"},
 		{"sink retention show [-json]", "say how many events are stored, how long they are kept and when they leave"},
 		{"sink retention set [-dry-run] [TENANT=PERIOD...]", "apply a retention to what is stored; * for all other tenants, the settings if none is given"},
 		{"sink erase --user USER [--tenant TENANT] -dry-run|-yes", "erase one person's events for good, or count them"},
@@ -38,21 +40,21 @@ func run(ctx context.Context, args []string) error {
 		return retention(ctx, args[1:])
 	case len(args) > 0 && args[0] == "erase":
 		return erase(ctx, args[1:])
-	case len(args) > 1 || len(args) == 1 && args[0] != "migrate":
+	case len(args) > 2 || len(args) >= 1 && args[0] != "migrate" || len(args) == 2 && strings.TrimLeft(args[1], "-") != "roles":
 		return daemon.Usage("unknown arguments %q", args)
 	}
 	if err := daemon.Load("SINK", &cfg); err != nil {
 		return err
 	}
-	if len(args) == 1 {
-		return migrate(ctx, cfg.ClickHouseURL)
+	if len(args) > 0 {
+		return migrate(ctx, cfg.ClickHouseURL, len(args) == 2)
 	}
 	return daemon.Service(ctx, "sink", cfg.HTTPAddr, &cfg.Process, func(ctx context.Context, log *slog.Logger) error {
 		return sink.Run(ctx, cfg, log)
 	})
 }
 
-func migrate(ctx context.Context, dsn string) error {
+func migrate(ctx context.Context, dsn string, roles bool) error {
 	applied, err := sink.Migrate(ctx, dsn)
 	if err != nil {
 		return err
@@ -61,5 +63,12 @@ func migrate(ctx context.Context, dsn string) error {
 		fmt.Printf("applied %s\n", m)
 	}
 	fmt.Printf("sluice.events is up to date, %d migrations applied\n", len(applied))
+	if !roles {
+		return nil
+	}
+	if err := sink.ApplyRoles(ctx, dsn); err != nil {
+		return err
+	}
+	fmt.Println("roles and row policies are applied")
 	return nil
 }

@@ -50,7 +50,7 @@ func Erase(ctx context.Context, cfg Config, e Erasure, out, progress io.Writer) 
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted before the table was touched: run the command again")
 	}
-	if errors.Is(remain, errInHand) {
+	if errors.Is(remain, errBehind) {
 		return remain
 	}
 	if remain != nil {
@@ -74,9 +74,9 @@ func eraseReplayable(ctx context.Context, cfg Config, e Erasure, out io.Writer) 
 		return fmt.Errorf("the events in %s were not looked at: %w", schemas.StreamClean, err)
 	}
 	defer conn.Close() //nolint:contextcheck // nothing is buffered
-	n, err := replayable{conn: conn, erasure: e}.erase(ctx)
+	n, err := replayable{conn: conn, erasure: e, patience: behindWait}.erase(ctx)
 	switch {
-	case errors.Is(err, errInHand):
+	case errors.Is(err, errBehind):
 		return err
 	case err != nil:
 		return fmt.Errorf("erase events from %s, after %d: %w", schemas.StreamClean, n, err)

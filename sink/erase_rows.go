@@ -71,29 +71,40 @@ func (t *storedEvents) eraseListed(ctx context.Context, e Erasure, progress io.W
 // offDisk waits until ClickHouse has removed the files of all parts from before the
 // last erasure. It keeps them for a while, lest a power cut takes the new ones.
 func (t *storedEvents) offDisk(ctx context.Context, progress io.Writer) error {
-	const old = "SELECT count(), toUInt64(sum(bytes_on_disk)), " +
-		"(SELECT toUInt64(value) FROM system.merge_tree_settings WHERE name = 'old_parts_lifetime') FROM system.parts " +
+	const old = "SELECT count(), toUInt64(any(lifetime)), max(remove_time) + any(lifetime) < now() FROM system.parts, " +
+		"(SELECT toUInt64(value) AS lifetime FROM system.merge_tree_settings WHERE name = 'old_parts_lifetime') AS settings " +
 		"WHERE database = 'sluice' AND table = 'events' AND _state != 'Active' AND data_version < " +
 		"(SELECT max(arrayMax(`block_numbers.number`)) FROM system.mutations WHERE database = 'sluice' AND table = 'events' AND position(command, '" + erasingTable + "') > 0)"
-	var parts, bytes, lifetime uint64
-	for shown := false; ; shown = progress != nil {
-		if err := t.row(ctx, old, &parts, &bytes, &lifetime); err != nil {
+	var parts, lifetime uint64
+	var due bool
+	for nudged := (time.Time{}); ; {
+		if err := t.row(ctx, old, &parts, &lifetime, &due); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("look whether the files are gone: %w", err)
-		}
-		if shown {
-			fmt.Fprint(progress, "\r\x1b[K")
-		}
-		if parts == 0 {
+		} else if err == nil && parts == 0 {
+			overwrite(progress, "")
 			return nil
 		}
-		if progress != nil {
-			fmt.Fprintf(progress, "  waiting for %d old parts to leave the disk; ClickHouse keeps them %s and a little longer", parts, time.Duration(lifetime)*time.Second)
+		if due && time.Since(nudged) > nudgeEvery {
+			nudged = time.Now()
+			if err := t.exec(ctx, nudge); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("have old files removed: %w", err)
+			}
 		}
+		overwrite(progress, fmt.Sprintf("%d old parts to leave the disk; ClickHouse keeps them for %s or a little longer", parts, time.Duration(lifetime)*time.Second))
 		if wait(ctx, progressEvery) != nil {
 			return errors.New("interrupted: the rows are gone, but ClickHouse has yet to remove their old files: run the command again to see it done")
 		}
 	}
 }
+
+// nudge makes ClickHouse remove old files that are due: it does so whenever a partition
+// is dropped, and this one is never there. By itself it may take minutes to look for
+// them when nothing else happens. Merges that run begin again, so it is not for
+// every moment.
+const (
+	nudge      = "ALTER TABLE " + eventsTable + " DROP PARTITION ID '0'"
+	nudgeEvery = 10 * time.Second
+)
 
 // reportDetached tells of parts that somebody or a repair has set aside, which nothing
 // removes.

@@ -19,6 +19,8 @@ import (
 type replayable struct {
 	conn    *broker.Conn
 	erasure Erasure
+	// patience is how long the sink may take to store what there is.
+	patience time.Duration
 }
 
 // suspect is a message of the person's.
@@ -27,8 +29,9 @@ type suspect struct {
 	id  string // its Nats-Msg-Id
 }
 
-// erase overwrites the messages and returns how many there were. After that, no sink
-// has one of them in hand.
+// erase overwrites the messages and returns how many there were. It does not begin
+// before the sink has stored what was in the stream, lest one of them is in its hands
+// and becomes a row when the rows are erased already.
 func (r replayable) erase(ctx context.Context) (int, error) {
 	stream, err := r.conn.JS.Stream(ctx, schemas.StreamClean)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -38,6 +41,11 @@ func (r replayable) erase(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	last := stream.CachedInfo().State.LastSeq
+	if !r.erasure.DryRun {
+		if err := r.stored(ctx, last); err != nil {
+			return 0, err
+		}
+	}
 	suspects, err := r.find(ctx, stream, last)
 	if err != nil || r.erasure.DryRun {
 		return len(suspects), err
@@ -47,7 +55,7 @@ func (r replayable) erase(ctx context.Context) (int, error) {
 			return i, err
 		}
 	}
-	return len(suspects), r.settled(ctx, last)
+	return len(suspects), nil
 }
 
 // find reads the stream up to last.
@@ -121,16 +129,18 @@ func eraseMessage(ctx context.Context, stream jetstream.Stream, s suspect) error
 	return stream.SecureDeleteMsg(ctx, s.seq)
 }
 
-// errInHand: the rows would be stored again after they are erased.
-var errInHand = errors.New("the sink is storing events that it took before they were erased from " + schemas.StreamClean +
-	", and does not get on; nothing was erased from the table: run the command again when it does")
+// errBehind: the rows would be stored after they are erased.
+var errBehind = errors.New("nothing was erased: the sink has yet to store events that are in " + schemas.StreamClean +
+	", and may have some of the user in hand: run the command again when it has caught up")
 
-// inHandWait is how long a sink may take for what it has in hand.
-const inHandWait = 30 * time.Second
+// behindWait is enough for a sink that keeps up: longer than a batch waits for company
+// and then for ClickHouse.
+const behindWait = 30 * time.Second
 
-// settled waits until the sink has in hand nothing from up to last.
-func (r replayable) settled(ctx context.Context, last uint64) error {
-	deadline := time.Now().Add(inHandWait)
+// stored waits until the sink has stored everything up to last. If no sink runs, none
+// has anything in hand.
+func (r replayable) stored(ctx context.Context, last uint64) error {
+	deadline := time.Now().Add(r.patience)
 	for {
 		consumer, err := r.conn.JS.Consumer(ctx, schemas.StreamClean, schemas.ConsumerSink)
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -140,15 +150,14 @@ func (r replayable) settled(ctx context.Context, last uint64) error {
 			return err
 		}
 		info := consumer.CachedInfo()
-		if info.NumAckPending == 0 || info.AckFloor.Stream >= last {
+		if info.AckFloor.Stream >= last || info.NumPending == 0 && info.NumAckPending == 0 {
 			return nil
 		}
-		stores, err := r.sinkStores(ctx)
-		if err != nil || !stores {
-			return err // what a sink had in hand that is gone is gone with it
+		if runs, err := r.sinkRuns(ctx); err != nil || !runs {
+			return err
 		}
 		if time.Now().After(deadline) {
-			return errInHand
+			return errBehind
 		}
 		if err := wait(ctx, turnPoll); err != nil {
 			return err
@@ -156,8 +165,8 @@ func (r replayable) settled(ctx context.Context, last uint64) error {
 	}
 }
 
-// sinkStores tells whether the sink that has the turn to store is there.
-func (r replayable) sinkStores(ctx context.Context) (bool, error) {
+// sinkRuns tells whether the sink that has the turn to store is there.
+func (r replayable) sinkRuns(ctx context.Context) (bool, error) {
 	kv, err := r.conn.JS.KeyValue(ctx, schemas.BucketSink)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		return false, nil
@@ -169,6 +178,5 @@ func (r replayable) sinkStores(ctx context.Context) (bool, error) {
 	if err := t.read(ctx); err != nil || t.record.Owner == "" {
 		return false, err
 	}
-	err = t.ask(ctx, t.record.Owner)
-	return !errors.Is(err, nats.ErrNoResponders), nil
+	return !errors.Is(t.ask(ctx, t.record.Owner), nats.ErrNoResponders), nil
 }

@@ -105,13 +105,10 @@ func (t *storedEvents) mutate(ctx context.Context, what, statement string, progr
 	}()
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
-	shown := false
 	for {
 		select {
 		case err := <-done:
-			if shown {
-				fmt.Fprint(progress, "\r\x1b[K")
-			}
+			overwrite(progress, "")
 			return mutationError(ctx, what, err)
 		case <-tick.C:
 			if progress == nil {
@@ -119,10 +116,16 @@ func (t *storedEvents) mutate(ctx context.Context, what, statement string, progr
 			}
 			var parts int64
 			if t.row(ctx, "SELECT toInt64(sum(parts_to_do)) FROM system.mutations WHERE database = 'sluice' AND table = 'events' AND NOT is_done", &parts) == nil {
-				shown = true
-				fmt.Fprintf(progress, "\r\x1b[K  %d parts to rewrite", parts)
+				overwrite(progress, fmt.Sprintf("%d parts to rewrite", parts))
 			}
 		}
+	}
+}
+
+// overwrite writes what is going on over what was shown before.
+func overwrite(progress io.Writer, text string) {
+	if progress != nil {
+		fmt.Fprintf(progress, "\r\x1b[K%s", text)
 	}
 }
 

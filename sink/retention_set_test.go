@@ -2,6 +2,7 @@ package sink
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -169,6 +170,31 @@ func TestSetRetention(t *testing.T) {
 	setRetention(t, cfg, false) // back to what the settings say
 	if got := e.query(t, "SELECT count() FROM sluice.events WHERE expiry = 'retention' AND abs(toUnixTimestamp(expires) - toUnixTimestamp(toDateTime(created)) - 30*86400) > 1"); got != "0" {
 		t.Errorf("%s rows do not agree with the settings", got)
+	}
+}
+
+// When it is interrupted, ClickHouse goes on; repeated, it waits for that.
+func TestSetRetentionInterrupted(t *testing.T) {
+	e := cleanEngine(t)
+	store(t, e, retention{all: 30 * day}, mixture()...)
+	cfg := testConfig("nats://127.0.0.1:1", e.url)
+	cfg.Retention = "10d"
+	e.query(t, "SYSTEM STOP MERGES sluice.events") // and mutations
+	ctx, interrupt := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- SetRetention(ctx, cfg, nil, false, &bytes.Buffer{}, nil) }()
+	eventuallyQuery(t, e, everyMutation+" AND NOT is_done", "2") // the two commands of one
+	interrupt()
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "run the command again") {
+		t.Errorf("interrupted: %v", err)
+	}
+	e.query(t, "SYSTEM START MERGES sluice.events")
+	setRetention(t, cfg, false)
+	if got := e.query(t, "SELECT tenant, expiry, count() FROM sluice.events WHERE tenant = 'lab' GROUP BY ALL ORDER BY ALL"); got != "lab\tretention\t9\nlab\town\t1\nlab\tnever\t1" {
+		t.Errorf("got\n%s", got)
+	}
+	if got := setRetention(t, cfg, false); !strings.Contains(got, "agree with it already") {
+		t.Errorf("once more:\n%s", got)
 	}
 }
 

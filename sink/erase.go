@@ -32,9 +32,9 @@ type Erasure struct {
 // It may be interrupted and repeated: it goes by what is there. Events that come in
 // later are not erased.
 //
-// The stream goes first, so that no sink stores again what the table has lost. A
-// broker that cannot be reached keeps no row in the table; what remains in the stream
-// is an error then.
+// The stream goes first, so that no sink stores again what the table has lost. With the
+// broker out of reach the rows are erased all the same, and it is an error that copies
+// may remain.
 func Erase(ctx context.Context, cfg Config, e Erasure, out, progress io.Writer) error {
 	table, err := openStored(ctx, cfg.ClickHouseURL)
 	if err != nil {
@@ -48,7 +48,7 @@ func Erase(ctx context.Context, cfg Config, e Erasure, out, progress io.Writer) 
 	found.write(out)
 	remain := eraseReplayable(ctx, cfg, e, out)
 	if ctx.Err() != nil {
-		return fmt.Errorf("interrupted before the table was touched: run the command again")
+		return errors.New("interrupted before the table was touched: run the command again")
 	}
 	if errors.Is(remain, errBehind) {
 		return remain

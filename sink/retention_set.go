@@ -117,7 +117,7 @@ func (t *storedEvents) changes(ctx context.Context, periods tenantPeriods, now t
 	var out []RetentionChange
 	err := t.each(ctx, statement, func(rows driver.Rows) error {
 		var c RetentionChange
-		if err := rows.Scan(append([]any{&c.Tenant, &c.Rows, &c.Changed}, c.Leave.fields()...)...); err != nil {
+		if err := rows.Scan(c.Leave.scanned(&c.Tenant, &c.Rows, &c.Changed)...); err != nil {
 			return err
 		}
 		c.Retention = periodText(periods.of(c.Tenant))
@@ -148,7 +148,9 @@ const retentionTries = 3
 
 // setRetention changes the rows by one mutation, which removes what has expired by then
 // in the same go, and looks whether that is so.
-func (t *storedEvents) setRetention(ctx context.Context, periods tenantPeriods, changes []RetentionChange, now time.Time, out, progress io.Writer) error {
+func (t *storedEvents) setRetention(
+	ctx context.Context, periods tenantPeriods, changes []RetentionChange, now time.Time, out, progress io.Writer,
+) error {
 	var changed, expired uint64
 	for _, c := range changes {
 		changed, expired = changed+c.Changed, expired+c.Leave.Now

@@ -147,10 +147,14 @@ func TestSetRetention(t *testing.T) {
 		t.Errorf("want %q in\n%s", want, done)
 	}
 	for _, tc := range []struct{ what, query, want string }{
-		{"rows", "SELECT tenant, expiry, count() FROM sluice.events GROUP BY ALL ORDER BY ALL",
-			"acme\tretention\t9\nacme\town\t1\nacme\tnever\t1\nlab\tretention\t20\nlab\town\t1\nlab\tnever\t1\nother\tretention\t20\nother\town\t1\nother\tnever\t1"},
-		{"periods", "SELECT tenant, groupUniqArray(intDiv(toUnixTimestamp(expires) - toUnixTimestamp(toDateTime(created)), 86400)) FROM sluice.events WHERE expiry = 'retention' GROUP BY tenant ORDER BY tenant",
-			"acme\t[10]\nlab\t[60]\nother\t[30]"},
+		{
+			"rows", "SELECT tenant, expiry, count() FROM sluice.events GROUP BY ALL ORDER BY ALL",
+			"acme\tretention\t9\nacme\town\t1\nacme\tnever\t1\nlab\tretention\t20\nlab\town\t1\nlab\tnever\t1\nother\tretention\t20\nother\town\t1\nother\tnever\t1",
+		},
+		{
+			"periods", "SELECT tenant, groupUniqArray(intDiv(toUnixTimestamp(expires) - toUnixTimestamp(toDateTime(created)), 86400)) FROM sluice.events WHERE expiry = 'retention' GROUP BY tenant ORDER BY tenant",
+			"acme\t[10]\nlab\t[60]\nother\t[30]",
+		},
 		{"leaving before it expires or much later", "SELECT count() FROM sluice.events WHERE expiry = 'retention' AND NOT (leaves >= expires AND leaves <= expires + 86400)", "0"},
 		{"by hour", "SELECT count() FROM sluice.events WHERE tenant = 'acme' GROUP BY tenant, action, toStartOfHour(created) HAVING count() > 3", ""},
 		{"pks", "SELECT count() = uniqExact(pk) FROM sluice.events", "1"},
@@ -272,7 +276,7 @@ func TestShowRetention(t *testing.T) {
 	}
 	leaveSum := uint64(0)
 	for _, field := range back.Tenants[lab].Leave.fields() {
-		leaveSum += *field.(*uint64)
+		leaveSum += *field
 	}
 	if leaveSum != 21 {
 		t.Errorf("%d rows leave, want 21: %+v", leaveSum, back.Tenants[lab].Leave)

@@ -72,16 +72,24 @@ func leavingColumns(when, condition string, now time.Time) string {
 	return out.String()
 }
 
-func (l *Leaving) fields() []any {
-	return []any{&l.Now, &l.In1Day, &l.In7Days, &l.In30Days, &l.In90Days, &l.In1Year, &l.Later}
+func (l *Leaving) fields() []*uint64 {
+	return []*uint64{&l.Now, &l.In1Day, &l.In7Days, &l.In30Days, &l.In90Days, &l.In1Year, &l.Later}
 }
 
 func (l *Leaving) texts() []string {
 	var out []string
 	for _, field := range l.fields() {
-		out = append(out, strconv.FormatUint(*field.(*uint64), 10))
+		out = append(out, number(*field))
 	}
 	return out
+}
+
+// scanned is where the columns of an answer go, the last ones of them to Leaving.
+func (l *Leaving) scanned(before ...any) []any {
+	for _, field := range l.fields() {
+		before = append(before, field)
+	}
+	return before
 }
 
 // ShowRetention reads what is stored and how it agrees with the settings.
@@ -107,8 +115,7 @@ func ShowRetention(ctx context.Context, cfg Config) (RetentionReport, error) {
 		settings.periods().expires(), leavingColumns("leaves", "expiry != 'never'", report.At), eventsTable)
 	err = table.each(ctx, statement, func(rows driver.Rows) error {
 		var t TenantReport
-		fields := append([]any{&t.Tenant, &t.Rows, &t.Oldest, &t.Newest, &t.OwnExpiry, &t.Never, &t.Differ}, t.Leave.fields()...)
-		if err := rows.Scan(fields...); err != nil {
+		if err := rows.Scan(t.Leave.scanned(&t.Tenant, &t.Rows, &t.Oldest, &t.Newest, &t.OwnExpiry, &t.Never, &t.Differ)...); err != nil {
 			return err
 		}
 		t.Retention = periodText(settings.of(t.Tenant))

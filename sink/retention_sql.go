@@ -77,9 +77,9 @@ func periodText(d time.Duration) string {
 		name string
 		size time.Duration
 	}{{"d", units["d"]}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}} {
-		if n := d / unit.size; n > 0 {
+		if n := int64(d / unit.size); n > 0 {
 			fmt.Fprintf(&out, "%d%s", n, unit.name)
-			d -= n * unit.size
+			d %= unit.size
 		}
 	}
 	return out.String()

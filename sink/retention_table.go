@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"time"
 
@@ -53,9 +54,7 @@ func (t *storedEvents) close() { _ = t.conn.Close() }
 // ClickHouse's log of queries.
 func (t *storedEvents) settings(ctx context.Context, more clickhouse.Settings) context.Context {
 	settings := clickhouse.Settings{"max_execution_time": 0, "log_queries": 0, "use_query_condition_cache": 0}
-	for name, value := range more {
-		settings[name] = value
-	}
+	maps.Copy(settings, more)
 	return clickhouse.Context(ctx, clickhouse.WithSettings(settings))
 }
 

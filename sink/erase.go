@@ -46,7 +46,7 @@ func Erase(ctx context.Context, cfg Config, e Erasure, out, progress io.Writer) 
 		return fmt.Errorf("count the events: %w", err)
 	}
 	found.write(out)
-	remain := eraseReplayable(ctx, cfg, e, out)
+	remain := eraseReplayable(ctx, cfg, e, out, progress)
 	if ctx.Err() != nil {
 		return errors.New("interrupted before the table was touched: run the command again")
 	}
@@ -68,13 +68,13 @@ func Erase(ctx context.Context, cfg Config, e Erasure, out, progress io.Writer) 
 }
 
 // eraseReplayable erases from the stream.
-func eraseReplayable(ctx context.Context, cfg Config, e Erasure, out io.Writer) error {
+func eraseReplayable(ctx context.Context, cfg Config, e Erasure, out, progress io.Writer) error {
 	conn, err := broker.Connect(ctx, cfg.NATS, name, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return fmt.Errorf("the events in %s were not looked at: %w", schemas.StreamClean, err)
 	}
 	defer conn.Close() //nolint:contextcheck // nothing is buffered
-	n, err := replayable{conn: conn, erasure: e, patience: behindWait}.erase(ctx)
+	n, err := replayable{conn: conn, erasure: e, patience: behindWait, progress: progress}.erase(ctx)
 	switch {
 	case errors.Is(err, errBehind):
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,6 +22,7 @@ type replayable struct {
 	erasure Erasure
 	// patience is how long the sink may take to store what there is.
 	patience time.Duration
+	progress io.Writer // nil for none
 }
 
 // suspect is a message of the person's.
@@ -50,7 +52,11 @@ func (r replayable) erase(ctx context.Context) (int, error) {
 	if err != nil || r.erasure.DryRun {
 		return len(suspects), err
 	}
+	defer overwrite(r.progress, "")
 	for i, s := range suspects {
+		if i%100 == 0 {
+			overwrite(r.progress, fmt.Sprintf("%d of %d events of the stream erased", i, len(suspects)))
+		}
 		if err := eraseMessage(ctx, stream, s); err != nil {
 			return i, err
 		}

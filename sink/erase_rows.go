@@ -98,11 +98,11 @@ func (t *storedEvents) offDisk(ctx context.Context, progress io.Writer) error {
 }
 
 // nudge makes ClickHouse remove old files that are due: it does so whenever a partition
-// is dropped, and this one is never there. By itself it may take minutes to look for
+// is dropped, and this one is never there: a cohort has 32 bits. By itself it may take minutes to look for
 // them when nothing else happens. Merges that run begin again, so it is not for
 // every moment.
 const (
-	nudge      = "ALTER TABLE " + eventsTable + " DROP PARTITION ID '0'"
+	nudge      = "ALTER TABLE " + eventsTable + " DROP PARTITION ID '4294967296'"
 	nudgeEvery = 10 * time.Second
 )
 

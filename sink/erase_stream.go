@@ -89,12 +89,16 @@ func (r replayable) find(ctx context.Context, stream jetstream.Stream, last uint
 		return nil, err
 	}
 	defer messages.Stop()
+	defer overwrite(r.progress, "")
 	var found []suspect
 	mapper := newMapper(retention{})
-	for {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return nil, err
+	for read := 0; ; read++ {
+		if read%10_000 == 0 {
+			overwrite(r.progress, fmt.Sprintf("%d events of the stream read", read))
+		}
+		msg, err := next(ctx, consumer, messages)
+		if msg == nil || err != nil {
+			return found, err
 		}
 		at, err := msg.Metadata()
 		if err != nil {
@@ -105,6 +109,26 @@ func (r replayable) find(ctx context.Context, stream jetstream.Stream, last uint
 		}
 		if at.NumPending == 0 || at.Sequence.Stream >= last {
 			return found, nil
+		}
+	}
+}
+
+// quietFor is how long no message comes before the broker is asked whether there are
+// more: those that were to come may have been trimmed, or erased by another run.
+const quietFor = 2 * time.Second
+
+// next returns the next message, nil after the last.
+func next(ctx context.Context, consumer jetstream.Consumer, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+	for {
+		patience, cancel := context.WithTimeout(ctx, quietFor)
+		msg, err := messages.Next(jetstream.NextContext(patience))
+		cancel()
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return msg, err
+		}
+		info, err := consumer.Info(ctx)
+		if err != nil || info.NumPending == 0 {
+			return nil, err
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -311,5 +312,33 @@ func TestEraseWaitsForTheSink(t *testing.T) {
 	}
 	if n, err := r.erase(t.Context()); err != nil || n != 1 {
 		t.Errorf("acknowledged: %d, %v", n, err)
+	}
+}
+
+// onWrite calls itself at the first line of progress.
+type onWrite func()
+
+func (f onWrite) Write(p []byte) (int, error) { f(); return len(p), nil }
+
+// The rest of the stream may be trimmed while it is read.
+func TestEraseOfAStreamThatIsTrimmed(t *testing.T) {
+	conn := connect(t, startBroker(t))
+	var msgs []*nats.Msg
+	for range 5000 {
+		msgs = append(msgs, eventOf("acme", "another", "another"))
+	}
+	publish(t, conn, msgs...)
+	stream, err := conn.JS.Stream(t.Context(), schemas.StreamClean)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trim := onWrite(sync.OnceFunc(func() {
+		if err := stream.Purge(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}))
+	r := replayable{conn: conn, erasure: Erasure{User: "another"}, progress: trim}
+	if _, err := r.erase(t.Context()); err != nil {
+		t.Errorf("got %v", err)
 	}
 }

@@ -74,7 +74,7 @@ func eraseReplayable(ctx context.Context, cfg Config, e Erasure, out, progress i
 		return fmt.Errorf("the events in %s were not looked at: %w", schemas.StreamClean, err)
 	}
 	defer conn.Close() //nolint:contextcheck // nothing is buffered
-	n, err := replayable{conn: conn, erasure: e, patience: behindWait, progress: progress}.erase(ctx)
+	n, err := replayable{conn: conn, erasure: e, patience: behindWait, orphans: insertTimeout, progress: progress}.erase(ctx)
 	switch {
 	case errors.Is(err, errBehind):
 		return err

@@ -22,6 +22,8 @@ type replayable struct {
 	erasure Erasure
 	// patience is how long the sink may take to store what there is.
 	patience time.Duration
+	// orphans is how long an insert of a sink that was killed may go on.
+	orphans  time.Duration
 	progress io.Writer // nil for none
 }
 
@@ -168,10 +170,10 @@ var errBehind = errors.New("nothing was erased: the sink has yet to store events
 const behindWait = 30 * time.Second
 
 // stored waits until the sink has stored everything up to last. If no sink runs, none
-// has anything in hand.
+// has anything in hand, but ClickHouse may be at the last insert of one that was killed.
 func (r replayable) stored(ctx context.Context, last uint64) error {
 	deadline := time.Now().Add(r.patience)
-	for {
+	for alone := false; ; {
 		consumer, err := r.conn.JS.Consumer(ctx, schemas.StreamClean, schemas.ConsumerSink)
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nil
@@ -183,9 +185,21 @@ func (r replayable) stored(ctx context.Context, last uint64) error {
 		if info.AckFloor.Stream >= last || info.NumPending == 0 && info.NumAckPending == 0 {
 			return nil
 		}
-		if runs, err := r.sinkRuns(ctx); err != nil || !runs {
+		runs, plan, err := r.sinkRuns(ctx)
+		switch unsettled := plan != nil && plan.Last > info.AckFloor.Stream; {
+		case err != nil:
 			return err
+		case !runs && (alone || !unsettled):
+			return nil
+		case !runs:
+			overwrite(r.progress, fmt.Sprintf("%s for what a sink that was killed may have begun to store", r.orphans))
+			if err := wait(ctx, r.orphans); err != nil {
+				return err
+			}
+			alone = true
+			continue // another sink may have begun meanwhile
 		}
+		alone = false
 		if time.Now().After(deadline) {
 			return errBehind
 		}
@@ -195,18 +209,20 @@ func (r replayable) stored(ctx context.Context, last uint64) error {
 	}
 }
 
-// sinkRuns tells whether the sink that has the turn to store is there.
-func (r replayable) sinkRuns(ctx context.Context) (bool, error) {
+// sinkRuns tells whether the sink that has the turn to store is there, and what was
+// planned last.
+func (r replayable) sinkRuns(ctx context.Context) (bool, *plan, error) {
 	kv, err := r.conn.JS.KeyValue(ctx, schemas.BucketSink)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		return false, nil
+		return false, nil, nil
 	}
 	if err != nil {
-		return false, err
+		return false, nil, err
 	}
 	t := &turn{conn: r.conn, kv: kv}
-	if err := t.read(ctx); err != nil || t.record.Owner == "" {
-		return false, err
+	if err := t.read(ctx); err != nil {
+		return false, nil, err
 	}
-	return !errors.Is(t.ask(ctx, t.record.Owner), nats.ErrNoResponders), nil
+	runs := t.record.Owner != "" && !errors.Is(t.ask(ctx, t.record.Owner), nats.ErrNoResponders)
+	return runs, t.record.Plan, nil
 }

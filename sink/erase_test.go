@@ -313,6 +313,30 @@ func TestEraseWaitsForTheSink(t *testing.T) {
 	if n, err := r.erase(t.Context()); err != nil || n != 1 {
 		t.Errorf("acknowledged: %d, %v", n, err)
 	}
+	// A sink was killed at an insert, which may be at work in ClickHouse still.
+	publish(t, conn, eventOf("acme", erasedUser, erasedTale))
+	seq := r.lastSeq(t)
+	if err := turn.write(t.Context(), record{Owner: "killed", Plan: &plan{First: seq, Last: seq}}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	r.orphans, r.progress = time.Hour, onWrite(stop) // stopped in its wait
+	if n, err := r.erase(ctx); !errors.Is(err, context.Canceled) || n != 0 {
+		t.Errorf("killed at an insert: %d, %v", n, err)
+	}
+	r.orphans, r.progress = time.Millisecond, nil
+	if n, err := r.erase(t.Context()); err != nil || n != 1 {
+		t.Errorf("after its longest: %d, %v", n, err)
+	}
+}
+
+func (r replayable) lastSeq(t *testing.T) uint64 {
+	t.Helper()
+	stream, err := r.conn.JS.Stream(t.Context(), schemas.StreamClean)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream.CachedInfo().State.LastSeq
 }
 
 // onWrite calls itself at the first line of progress.

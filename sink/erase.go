@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -46,6 +47,11 @@ func Erase(ctx context.Context, cfg Config, e Erasure, out, progress io.Writer) 
 		return fmt.Errorf("count the events: %w", err)
 	}
 	found.write(out)
+	if e.DryRun {
+		if err := table.writeMentions(ctx, e, out); err != nil {
+			return err
+		}
+	}
 	remain := eraseReplayable(ctx, cfg, e, out, progress)
 	if ctx.Err() != nil {
 		return errors.New("interrupted before the table was touched: run the command again")
@@ -97,16 +103,21 @@ type eraseCount struct {
 }
 
 func (t *storedEvents) countOf(ctx context.Context, e Erasure) (eraseCount, error) {
-	c := eraseCount{rows: [][]string{{"tenant", "action", "events"}}}
-	err := t.each(ctx, fmt.Sprintf("SELECT toString(tenant) AS t, toString(action) AS a, count(), max(stored_at) FROM %s WHERE %s GROUP BY t, a ORDER BY t, a",
-		eventsTable, e.where()), func(rows driver.Rows) error {
+	c := eraseCount{rows: [][]string{append([]string{"tenant", "action", "events"}, matchedBy...)}}
+	err := t.each(ctx, fmt.Sprintf("SELECT toString(tenant) AS t, toString(action) AS a, count(), max(stored_at), [countIf(%s)] FROM %s WHERE %s GROUP BY t, a ORDER BY t, a",
+		strings.Join(e.by(), "), countIf("), eventsTable, e.where()), func(rows driver.Rows) error {
 		var tenant, action string
 		var events uint64
 		var newest time.Time
-		if err := rows.Scan(&tenant, &action, &events, &newest); err != nil {
+		var by []uint64
+		if err := rows.Scan(&tenant, &action, &events, &newest, &by); err != nil {
 			return err
 		}
-		c.rows = append(c.rows, []string{tenant, action, number(events)})
+		line := []string{tenant, action, number(events)}
+		for _, n := range by {
+			line = append(line, number(n))
+		}
+		c.rows = append(c.rows, line)
 		c.events += events
 		if newest.After(c.newest) {
 			c.newest = newest
@@ -121,6 +132,30 @@ func (c eraseCount) write(w io.Writer) {
 		writeColumns(w, c.rows)
 	}
 	fmt.Fprintf(w, "%d events of the table %s.\n", c.events, eventsTable)
+}
+
+// writeMentions says which rows have the text elsewhere, so that nobody takes them for
+// erased.
+func (t *storedEvents) writeMentions(ctx context.Context, e Erasure, w io.Writer) error {
+	rows, total := [][]string{{"tenant", "action", "events"}}, uint64(0)
+	err := t.each(ctx, fmt.Sprintf("SELECT toString(tenant) AS t, toString(action) AS a, count() FROM %s WHERE %s GROUP BY t, a ORDER BY t, a",
+		eventsTable, e.mentions()), func(answer driver.Rows) error {
+		var tenant, action string
+		var events uint64
+		if err := answer.Scan(&tenant, &action, &events); err != nil {
+			return err
+		}
+		rows, total = append(rows, []string{tenant, action, number(events)}), total+events
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("count the events that mention the user: %w", err)
+	}
+	fmt.Fprintf(w, "%d other events of the table mention this user, and would stay.\n", total)
+	if total > 0 {
+		writeColumns(w, rows)
+	}
+	return nil
 }
 
 // replayableUntil is when the last copy in the stream is past its time.

@@ -65,6 +65,19 @@ func TestErasureMatches(t *testing.T) {
 			t.Errorf("%s: in the table got %s, want %v", tc.name, got, tc.want)
 		}
 	}
+	for _, tc := range []struct{ context, user, want string }{
+		{`{"username":"USER"}`, "{}", "1"},
+		{`{"message":"login of USER, failed"}`, "{}", "1"},
+		{`{"message":"USER2 SUPERUSER USER_"}`, "{}", "0"},
+		{"{}", `{"groups":["USER"]}`, "1"},
+		{"{}", "{}", "0"},
+	} {
+		got := e.query(t, fmt.Sprintf(`WITH '' AS user_pk, '' AS username, '' AS user_email, '{}' AS brand, '{}' AS extra, '%s' AS user, '%s' AS context SELECT %s`,
+			tc.user, tc.context, erasure.mentions()))
+		if got != tc.want {
+			t.Errorf("context %s, user %s: mentioned %s, want %s", tc.context, tc.user, got, tc.want)
+		}
+	}
 	number := Erasure{User: "42"}
 	r, err := m.row(message(`{"user":{"on_behalf_of":{"pk":42}}}`))
 	if err != nil || !number.matches(&r, m) || (Erasure{User: "42", Tenant: "lab"}).matches(&r, m) {
@@ -188,7 +201,7 @@ func TestErase(t *testing.T) {
 	}
 
 	dry := erase(t, p.cfg, Erasure{User: erasedUser, DryRun: true})
-	for _, want := range []string{"acme login 10 lab login 10 20 events of the table sluice.events.", "21 events of the stream EVENTS_CLEAN."} {
+	for _, want := range []string{"acme login 10 0 10 0 0 0 lab login 10 0 10 0 0 0 20 events of the table sluice.events.", "21 events of the stream EVENTS_CLEAN."} {
 		if !strings.Contains(unaligned(dry), want) {
 			t.Errorf("want %q in\n%s", want, dry)
 		}

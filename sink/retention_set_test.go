@@ -23,6 +23,14 @@ func TestPeriodText(t *testing.T) {
 	}
 }
 
+func TestSizeText(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 1_550_000: "1.6 MB", 2e12: "2000.0 GB"} {
+		if got := sizeText(n); got != want {
+			t.Errorf("sizeText(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
 func TestParsePeriods(t *testing.T) {
 	settings := retention{all: 365 * day, byTenant: map[string]time.Duration{"lab": 7 * day}}
 	for _, tc := range []struct {
@@ -273,6 +281,14 @@ func TestShowRetention(t *testing.T) {
 	}
 	if got := back.Tenants[lab]; got.Rows != 22 || got.OwnExpiry != 1 || got.Never != 1 || got.Differ != 20 || got.Retention != "7d" {
 		t.Errorf("got %+v", got)
+	}
+	sum := uint64(0)
+	for _, tenant := range back.Tenants {
+		sum += tenant.Bytes
+	}
+	const onDisk = "SELECT sum(bytes_on_disk) FROM system.parts WHERE database = 'sluice' AND table = 'events' AND active"
+	if total := count(t, e, onDisk); sum == 0 || sum > uint64(total) {
+		t.Errorf("%d bytes of all tenants, want some and at most %d", sum, total)
 	}
 	leaveSum := uint64(0)
 	for _, field := range back.Tenants[lab].Leave.fields() {

@@ -26,8 +26,11 @@ type RetentionReport struct {
 
 // TenantReport says what is stored of one tenant, in rows.
 type TenantReport struct {
-	Tenant string    `json:"tenant"`
-	Rows   uint64    `json:"rows"`
+	Tenant string `json:"tenant"`
+	Rows   uint64 `json:"rows"`
+	// Bytes are the tenant's share of the disk, about: of each part as many as of its
+	// rows.
+	Bytes  uint64    `json:"bytes"`
 	Oldest time.Time `json:"oldest"`
 	Newest time.Time `json:"newest"`
 	// Retention is what the settings say for the tenant.
@@ -122,10 +125,34 @@ func ShowRetention(ctx context.Context, cfg Config) (RetentionReport, error) {
 		report.Tenants = append(report.Tenants, t)
 		return nil
 	})
+	if err == nil {
+		err = table.weigh(ctx, report.Tenants)
+	}
 	if err != nil {
 		return RetentionReport{}, fmt.Errorf("read what is stored: %w", err)
 	}
 	return report, nil
+}
+
+// weigh tells how many bytes each tenant has.
+func (t *storedEvents) weigh(ctx context.Context, tenants []TenantReport) error {
+	const statement = "SELECT toString(tenant) AS name, toUInt64(sum(mine / rows * bytes_on_disk)) FROM " +
+		"(SELECT tenant, _part AS part, count() AS mine FROM " + eventsTable + " GROUP BY tenant, part) AS shares INNER JOIN " +
+		"(SELECT name AS part, rows, bytes_on_disk FROM system.parts WHERE database = 'sluice' AND table = 'events' AND active) AS parts USING part GROUP BY name"
+	bytes := map[string]uint64{}
+	err := t.each(ctx, statement, func(rows driver.Rows) error {
+		var tenant string
+		var n uint64
+		if err := rows.Scan(&tenant, &n); err != nil {
+			return err
+		}
+		bytes[tenant] = n
+		return nil
+	})
+	for i := range tenants {
+		tenants[i].Bytes = bytes[tenants[i].Tenant]
+	}
+	return err
 }
 
 // WriteJSON writes the report for a program.
@@ -147,7 +174,7 @@ func (r RetentionReport) WriteText(w io.Writer) error {
 		fmt.Fprintf(&out, "; %s (RETENTION_BY_TENANT)", strings.Join(named, ", "))
 	}
 	out.WriteString("\n\nWhat is stored\n")
-	stored := [][]string{{"tenant", "rows", "oldest", "newest", "retention", "own expiry", "never", "differ"}}
+	stored := [][]string{{"tenant", "rows", "size", "oldest", "newest", "retention", "own expiry", "never", "differ"}}
 	leave := [][]string{{"tenant"}}
 	for _, until := range leavingUntil {
 		leave[0] = append(leave[0], until.name)
@@ -156,7 +183,7 @@ func (r RetentionReport) WriteText(w io.Writer) error {
 	differ := uint64(0)
 	for _, t := range r.Tenants {
 		stored = append(stored, []string{
-			t.Tenant, number(t.Rows), t.Oldest.UTC().Format(time.DateTime), t.Newest.UTC().Format(time.DateTime), t.Retention,
+			t.Tenant, number(t.Rows), sizeText(t.Bytes), t.Oldest.UTC().Format(time.DateTime), t.Newest.UTC().Format(time.DateTime), t.Retention,
 			number(t.OwnExpiry), number(t.Never), number(t.Differ),
 		})
 		leave = append(leave, append(append([]string{t.Tenant}, t.Leave.texts()...), number(t.Never)))
@@ -187,3 +214,15 @@ func writeColumns(w io.Writer, rows [][]string) {
 }
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// sizeText is a number of bytes for a person.
+func sizeText(n uint64) string {
+	size, unit := float64(n), 0
+	for units := 3; size >= 1000 && unit < units; unit++ {
+		size /= 1000
+	}
+	if unit == 0 {
+		return number(n) + " B"
+	}
+	return fmt.Sprintf("%.1f %cB", size, " kMG"[unit])
+}

@@ -183,8 +183,8 @@ func (r RetentionReport) WriteText(w io.Writer) error {
 	differ := uint64(0)
 	for _, t := range r.Tenants {
 		stored = append(stored, []string{
-			t.Tenant, number(t.Rows), sizeText(t.Bytes), t.Oldest.UTC().Format(time.DateTime), t.Newest.UTC().Format(time.DateTime), t.Retention,
-			number(t.OwnExpiry), number(t.Never), number(t.Differ),
+			t.Tenant, number(t.Rows), sizeText(t.Bytes), t.Oldest.UTC().Format(time.DateTime), t.Newest.UTC().Format(time.DateTime),
+			t.Retention, number(t.OwnExpiry), number(t.Never), number(t.Differ),
 		})
 		leave = append(leave, append(append([]string{t.Tenant}, t.Leave.texts()...), number(t.Never)))
 		differ += t.Differ

@@ -21,6 +21,9 @@ var help = daemon.Help{
 		{"sink", "run the service"},
 		{"sink migrate", "bring the table to this version's schema and end"},
 		{"sink migrate -roles", "the same, and make the roles and row policies of deploy/clickhouse/roles.sql"},
+		{"sink retention show [-json]", "say how many events are stored, how long they are kept and when they leave"},
+		{"sink retention set [-dry-run] [TENANT=PERIOD...]", "apply a retention to what is stored; * for all other tenants, the settings if none is given"},
+		{"sink erase --user USER [--tenant TENANT] -dry-run|-yes", "erase one person's events for good, or count them"},
 		{"sink -version", "print the version"},
 	},
 }
@@ -28,11 +31,15 @@ var help = daemon.Help{
 func run(ctx context.Context, args []string) error {
 	var cfg sink.Config
 	switch {
-	case daemon.AskedForHelp(args):
+	case daemon.AskedForHelp(args) || len(args) > 0 && daemon.AskedForHelp(args[1:]):
 		return help.Print(os.Stdout, &cfg)
 	case len(args) == 1 && args[0] == "-version":
 		_, err := fmt.Println(daemon.Version)
 		return err
+	case len(args) > 0 && args[0] == "retention":
+		return retention(ctx, args[1:])
+	case len(args) > 0 && args[0] == "erase":
+		return erase(ctx, args[1:])
 	case len(args) > 2 || len(args) >= 1 && args[0] != "migrate" || len(args) == 2 && strings.TrimLeft(args[1], "-") != "roles":
 		return daemon.Usage("unknown arguments %q", args)
 	}

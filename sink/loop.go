@@ -124,10 +124,10 @@ func (s *sink) loop(ctx context.Context, in <-chan broker.Delivery) error {
 }
 
 // full tells whether the batch takes no more. One that is resumed is exactly what
-// was planned.
+// was planned, or what the stream still has of it.
 func (s *sink) full(b *batch) bool {
 	if b.resumed != nil {
-		return !b.empty() && b.last() >= b.resumed.Last
+		return !b.empty() && (b.last() >= b.resumed.Last || b.deliveries[len(b.deliveries)-1].Pending == 0)
 	}
 	return len(b.deliveries) >= s.cfg.BatchRows || b.bytes >= s.cfg.BatchBytes
 }

@@ -277,6 +277,25 @@ func TestLoopResumesAPlanWithGaps(t *testing.T) {
 	})
 }
 
+// What is left of a plan is stored even if nothing follows it in the stream.
+func TestLoopResumesAPlanWhoseEndIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startPrepared(t, nil, func(r *rig) { r.sink.resumed = &plan{First: 1, Last: 3, Token: "left"} })
+		r.event()
+		last := delivery(2, fmt.Sprintf(`{"pk":%q}`, uuid.New()))
+		last.Pending = 0
+		r.sent = append(r.sent, last.Msg.(*fakeMsg))
+		r.in <- last
+		synctest.Wait()
+		if len(r.table.rows) != 2 || r.acked() != 2 || !r.table.tokens["left/1-4"] {
+			t.Errorf("%d rows, %d acknowledged, tokens %v", len(r.table.rows), r.acked(), r.table.tokens)
+		}
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestLoopEndsWhenTheTurnIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startPrepared(t, nil, func(r *rig) { r.planner.lost = true })

@@ -32,16 +32,11 @@ type reign struct {
 // It returns errTurnLost when another sink has taken over. A broker that was away
 // ends no turn: the sink goes on where it was.
 func (r *reign) run(ctx context.Context) error {
-	if err := migrateWhenReachable(ctx, r.cfg.ClickHouseURL, r.log); err != nil {
-		return err
-	}
-	consumer, err := r.conn.EnsureConsumer(ctx, schemas.SinkConsumer())
+	consumer, created, err := r.prepare(ctx)
 	if err != nil {
-		return err
-	}
-	created, err := r.streamCreated(ctx)
-	if err != nil {
-		return err
+		// Nothing is at work yet, so the next one need not find out that this one
+		// is gone.
+		return errors.Join(err, r.pass(ctx))
 	}
 	r.stats.active.Set(1)
 	defer r.stats.active.Set(0)
@@ -60,13 +55,33 @@ func (r *reign) run(ctx context.Context) error {
 	}
 	read(rows)
 
-	s := newSink(r.cfg, r.mapper, &storer{table: r.db, seen: r.seen, stats: r.stats, log: r.log}, r.turn, &quarantine{conn: r.conn, log: r.log})
+	st := &storer{table: r.db, seen: r.seen, stats: r.stats, log: r.log}
+	s := newSink(r.cfg, r.mapper, st, r.turn, &quarantine{conn: r.conn, log: r.log})
 	s.stream, s.refill = created, func() { read(r.seen.size()) }
 	after, unsettled := r.position(consumer.CachedInfo(), created)
 	s.done.Store(after)
 	s.resumed = unsettled
-	r.log.Info("storing", "clickhouse", r.db.address, "stream", schemas.StreamClean, "after_seq", after, "resumes_plan", s.resumed != nil)
+	r.turn.ready.Store(true)
+	r.log.Info("storing", "clickhouse", r.db.address, "stream", schemas.StreamClean,
+		"after_seq", after, "resumes_plan", s.resumed != nil)
 	return r.store(ctx, s, consumer)
+}
+
+// prepare makes the table and the consumer what they should be, and returns when
+// the stream was made.
+func (r *reign) prepare(ctx context.Context) (jetstream.Consumer, time.Time, error) {
+	if err := migrateWhenReachable(ctx, r.cfg.ClickHouseURL, r.log); err != nil {
+		return nil, time.Time{}, err
+	}
+	consumer, err := r.conn.EnsureConsumer(ctx, schemas.SinkConsumer())
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	stream, err := r.conn.JS.Stream(ctx, schemas.StreamClean)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("look at stream %s: %w", schemas.StreamClean, err)
+	}
+	return consumer, stream.CachedInfo().Created, nil
 }
 
 // store feeds the loop, again after each interruption.
@@ -147,14 +162,6 @@ func (r *reign) pass(ctx context.Context) error {
 		r.log.Warn("pass the turn to store on; another sink takes it in a moment", "error", err)
 	}
 	return nil
-}
-
-func (r *reign) streamCreated(ctx context.Context) (time.Time, error) {
-	stream, err := r.conn.JS.Stream(ctx, schemas.StreamClean)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("look at stream %s: %w", schemas.StreamClean, err)
-	}
-	return stream.CachedInfo().Created, nil
 }
 
 // readTable reads the pks of all rows into the filter. Until that is done every

@@ -17,6 +17,9 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"sluice/internal/broker"
 	"sluice/schemas"
 )
@@ -58,7 +61,7 @@ func run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	defer db.Close()
-	cfg.Telemetry.Ready(name, func() error { return errors.Join(conn.Healthy(), db.healthy()) })
+	cfg.Telemetry.Ready(name, func() error { return errors.Join(conn.Healthy(), db.healthy(), turn.healthy()) })
 
 	r := &reign{
 		cfg: cfg, conn: conn, turn: turn, db: db, stats: stats, log: log,
@@ -68,11 +71,29 @@ func run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		if err := turn.take(ctx); err != nil {
 			break
 		}
-		if err := r.run(ctx); err != nil && !errors.Is(err, errTurnLost) {
+		switch err := r.run(ctx); {
+		case err == nil, errors.Is(err, errTurnLost):
+		case brokerAway(err):
+			log.Warn("the broker is away; trying again", "error", err)
+			_ = wait(ctx, retryFirst) // the loop sees the end of ctx
+		default:
 			return err
 		}
 	}
 	return nil
+}
+
+// brokerAway tells a broker that does not answer from one that refuses.
+func brokerAway(err error) bool {
+	for _, away := range []error{
+		nats.ErrNoResponders, nats.ErrTimeout, nats.ErrDisconnected, nats.ErrConnectionReconnecting,
+		jetstream.ErrJetStreamNotEnabled, context.DeadlineExceeded,
+	} {
+		if errors.Is(err, away) {
+			return true
+		}
+	}
+	return false
 }
 
 // migrateWhenReachable migrates, again while ClickHouse cannot be reached.

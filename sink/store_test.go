@@ -112,7 +112,7 @@ func (m *fakeMsg) Headers() nats.Header { return nats.Header{} }
 func (m *fakeMsg) Ack() error           { m.acks.Add(1); return nil }
 
 func delivery(seq uint64, data string) broker.Delivery {
-	return broker.Delivery{Msg: &fakeMsg{data: data}, Stream: schemas.StreamClean, Sequence: seq, Deliveries: 1, StoredAt: testStored}
+	return broker.Delivery{Msg: &fakeMsg{data: data}, Stream: schemas.StreamClean, Sequence: seq, Deliveries: 1, StoredAt: testStored, Pending: 1}
 }
 
 func entries(n int) []entry {

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"sluice/internal/daemon"
@@ -208,6 +210,39 @@ func TestServiceQuarantinesWhatIsRefused(t *testing.T) {
 	}
 	if err := s.stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// One full batch with seven rows that ClickHouse refuses: all others are stored.
+func TestServiceStoresAllButTheRefused(t *testing.T) {
+	ch, mq := cleanEngine(t), startBroker(t)
+	conn := connect(t, mq)
+	if _, err := Migrate(t.Context(), ch.url); err != nil {
+		t.Fatal(err)
+	}
+	ch.query(t, "ALTER TABLE sluice.events ADD CONSTRAINT no_poison CHECK username != 'poison'")
+	const total, bad = 10_000, 7
+	msgs := make([]*nats.Msg, total)
+	for i := range msgs {
+		if msgs[i] = newEvent(); i%1429 == 3 {
+			msgs[i].Data = bytes.Replace(msgs[i].Data, []byte("akadmin"), []byte("poison"), 1)
+		}
+	}
+	publish(t, conn, msgs...)
+	cfg := testConfig(mq.ClientURL(), ch.url)
+	cfg.BatchRows, cfg.BatchAge = total, 10*time.Second
+	startSink(t, cfg)
+	eventuallyQuery(t, ch, countRows, rows(total-bad))
+	acknowledged(t, conn)
+	stream, err := conn.JS.Stream(t.Context(), schemas.StreamQuarantine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stream.CachedInfo().State.Msgs; got != bad {
+		t.Errorf("%d in quarantine, want %d", got, bad)
+	}
+	if got := ch.query(t, countRows); got != rows(total-bad) {
+		t.Errorf("got %q, want %q", got, rows(total-bad))
 	}
 }
 

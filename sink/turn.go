@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,6 +30,9 @@ type turn struct {
 
 	record   record
 	revision uint64 // 0 while there is no key yet
+
+	// ready is whether this sink stores, or another one that has answered.
+	ready atomic.Bool
 }
 
 // record is the value of the key.
@@ -97,12 +101,14 @@ func openTurn(ctx context.Context, conn *broker.Conn, log *slog.Logger) (*turn, 
 // take waits until no other sink stores, and takes the turn. It returns an error
 // only when ctx ends.
 func (t *turn) take(ctx context.Context) error {
+	t.ready.Store(false)
 	said, silent := false, 0
 	for ctx.Err() == nil {
 		free, err := t.look(ctx, &silent)
 		if err == nil && free {
 			err = t.write(ctx, record{Owner: t.id, Plan: t.record.Plan})
 			if err == nil {
+				t.ready.Store(false) // until the table is there
 				return nil
 			}
 		}
@@ -136,6 +142,7 @@ func (t *turn) look(ctx context.Context, silent *int) (bool, error) {
 	switch err := t.ask(ctx, t.record.Owner); {
 	case err == nil:
 		*silent = 0
+		t.ready.Store(true)
 		return false, nil
 	case errors.Is(err, nats.ErrNoResponders):
 		*silent += silentAfter/goneAfter + 1
@@ -146,6 +153,17 @@ func (t *turn) look(ctx context.Context, silent *int) (bool, error) {
 	}
 	return *silent >= silentAfter, nil
 }
+
+// healthy says whether events are stored: by this sink, or by the one that it
+// waits for.
+func (t *turn) healthy() error {
+	if t.ready.Load() {
+		return nil
+	}
+	return errNoTurn
+}
+
+var errNoTurn = errors.New("takes its turn to store")
 
 // ask asks a sink whether it is there.
 func (t *turn) ask(ctx context.Context, id string) error {

@@ -39,9 +39,13 @@ func TestConsumerChangesHowItAcknowledges(t *testing.T) {
 		name    string
 		disturb func(t *testing.T, js jetstream.JetStream)
 	}{
-		{"at once", func(*testing.T, jetstream.JetStream) {}},
-		{"interrupted, with both there", func(t *testing.T, js jetstream.JetStream) { placeholder(t, js, acked+1) }},
+		{"at once", func(t *testing.T, _ jetstream.JetStream) { t.Helper() }},
+		{"interrupted, with both there", func(t *testing.T, js jetstream.JetStream) {
+			t.Helper()
+			placeholder(t, js, acked+1)
+		}},
 		{"interrupted, with the old one gone", func(t *testing.T, js jetstream.JetStream) {
+			t.Helper()
 			placeholder(t, js, acked+1)
 			if err := js.DeleteConsumer(t.Context(), schemas.StreamClean, schemas.ConsumerSink); err != nil {
 				t.Fatal(err)

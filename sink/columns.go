@@ -27,7 +27,8 @@ type columns struct {
 	created, expires     []time.Time
 	expiry               []int8
 	leaves               []time.Time
-	hot                  [hotASN][][]byte
+	rows                 []entry  // those that are being filled in
+	texts                [][]byte // one hot column of theirs
 	asn                  []uint32
 	userPK, username     []string
 	userEmail, brandName []string
@@ -71,9 +72,19 @@ var layout = append(hotLayout(), []column{
 func hotLayout() []column {
 	out := make([]column, len(hotColumns))
 	for i, name := range hotColumns {
-		out[i] = column{name, "String", func(c *columns, to driver.BatchColumn) error { return to.Append(c.hot[i]) }}
+		out[i] = column{name, "String", func(c *columns, to driver.BatchColumn) error { return c.fillHot(i, to) }}
 	}
 	return out
+}
+
+// fillHot takes the hot columns from the rows one after the other: all of them at once
+// would be some hundred thousand pointers for the garbage collector to look at.
+func (c *columns) fillHot(i int, to driver.BatchColumn) error {
+	c.texts = c.texts[:0]
+	for r := range c.rows {
+		c.texts = append(c.texts, c.rows[r].hotText(i))
+	}
+	return to.Append(c.texts)
 }
 
 // fillTexts goes row by row, since the driver would go through reflection for
@@ -106,6 +117,7 @@ func insertColumns() []clickhouse.ColumnNameAndType {
 // fill appends the rows to the batch.
 func (c *columns) fill(batch driver.Batch, entries []entry) error {
 	c.reset()
+	c.rows = entries
 	for i := range entries {
 		c.add(&entries[i].row)
 	}
@@ -123,9 +135,6 @@ func (c *columns) add(r *row) {
 	c.tenant, c.action, c.app = append(c.tenant, r.tenant), append(c.action, r.action), append(c.app, r.app)
 	c.created, c.expires = append(c.created, r.created), append(c.expires, r.expires)
 	c.expiry, c.leaves = append(c.expiry, int8(r.expiry)), append(c.leaves, r.leaves)
-	for i := range c.hot {
-		c.hot[i] = append(c.hot[i], r.hotText(i))
-	}
 	c.asn = append(c.asn, r.asn())
 	c.userPK, c.username = append(c.userPK, r.userPK), append(c.username, r.username)
 	c.userEmail, c.brandName = append(c.userEmail, r.userEmail), append(c.brandName, r.brandName)
@@ -138,10 +147,8 @@ func (c *columns) add(r *row) {
 }
 
 func (c *columns) reset() {
-	for i := range c.hot {
-		clear(c.hot[i])
-		c.hot[i] = c.hot[i][:0]
-	}
+	clear(c.texts)
+	c.rows, c.texts = nil, c.texts[:0]
 	c.expiry, c.leaves, c.asn = c.expiry[:0], c.leaves[:0], c.asn[:0]
 	clear(c.context)
 	clear(c.user)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/pressly/goose/v3"
@@ -35,11 +36,15 @@ func Migrate(ctx context.Context, dsn string) ([]string, error) {
 	return migrate(ctx, dsn, files, goose.NewGoMigration(3, &goose.GoFunc{RunDB: moveByExpiry}, nil))
 }
 
+// migrationTimeout is how long one statement may take: some copy the table.
+const migrationTimeout = 24 * time.Hour
+
 func migrate(ctx context.Context, dsn string, files fs.FS, steps ...*goose.Migration) ([]string, error) {
 	opts, err := dsnOptions(dsn)
 	if err != nil {
 		return nil, err
 	}
+	opts.ReadTimeout = max(opts.ReadTimeout, migrationTimeout)
 	db := clickhouse.OpenDB(opts)
 	defer db.Close()
 	if err := checkVersion(ctx, db); err != nil {

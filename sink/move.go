@@ -66,18 +66,38 @@ func moveByExpiry(ctx context.Context, db *sql.DB) error {
 }
 
 // copyRows copies month by month, so that one block is not cut into parts for
-// every day of a year.
+// every day of a year. A copy that goes on in ClickHouse after its sink was killed
+// would copy the same rows: it is ended first, and what was copied twice
+// nevertheless is merged into one.
 func copyRows(ctx context.Context, db *sql.DB, from, to string) error {
 	months, err := monthsOf(ctx, db, from)
 	if err != nil {
 		return fmt.Errorf("list the partitions of %s: %w", from, err)
 	}
+	if _, err := db.ExecContext(ctx, fmt.Sprintf("KILL QUERY WHERE query LIKE 'INSERT INTO %s %% FROM %s AS old %%' SYNC", to, from)); err != nil {
+		return fmt.Errorf("end an earlier copy into %s: %w", to, err)
+	}
 	for _, month := range months {
 		if _, err := db.ExecContext(ctx, copyStatement(from, to, month)); err != nil {
 			return fmt.Errorf("copy the rows of %d from %s to %s: %w", month, from, to, err)
 		}
+		if err := mergeRepeated(ctx, db, to, month); err != nil {
+			return fmt.Errorf("look for rows of %d that were copied twice: %w", month, err)
+		}
 	}
 	return nil
+}
+
+// mergeRepeated leaves one of each row of the month that is there twice. Two copies
+// of a row have the same order and the same partition.
+func mergeRepeated(ctx context.Context, db *sql.DB, table string, month int64) error {
+	var repeated uint64
+	if err := db.QueryRowContext(ctx, fmt.Sprintf("SELECT count() - uniqExact(pk) FROM %s WHERE %s = %d",
+		table, oldPartition, month)).Scan(&repeated); err != nil || repeated == 0 {
+		return err
+	}
+	_, err := db.ExecContext(ctx, "OPTIMIZE TABLE "+table+" FINAL")
+	return err
 }
 
 func monthsOf(ctx context.Context, db *sql.DB, table string) (months []int64, err error) {

@@ -9,8 +9,9 @@
 -- by_pk: what the sink looks every pk up in. A granule of 256 pks in blocks of
 -- 4 KB is what one look-up reads; index_granularity of the table is such that
 -- ClickHouse finds the projection the cheaper one.
--- created_range: one entry for a whole part, which leaves parts of other times out;
--- by their partition ClickHouse knows when they leave, not when they began.
+-- ignore(created) is always 0 and makes no partition more. But ClickHouse keeps the range
+-- of every column of the partition key in memory, part by part: so a question about some
+-- days leaves the parts of other times out before it opens a file.
 -- by_hour: the rollup; unlike a materialized view it follows every removal.
 -- DEFAULT: what an older sink, or whoever inserts by hand, leaves out.
 CREATE TABLE IF NOT EXISTS sluice.events_next
@@ -65,13 +66,12 @@ CREATE TABLE IF NOT EXISTS sluice.events_next
     traceparent  String CODEC(ZSTD(1)),
     stream_seq   UInt64 COMMENT 'sequence in EVENTS_CLEAN' CODEC(Delta(8), ZSTD(1)),
     stored_at    DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta(8), ZSTD(1)),
-    INDEX created_range created TYPE minmax GRANULARITY 1000000,
     PROJECTION by_pk (SELECT pk ORDER BY pk)
         WITH SETTINGS (index_granularity = 256, min_compress_block_size = 2048, max_compress_block_size = 4096),
     PROJECTION by_hour (SELECT tenant, action, toStartOfHour(created), count() GROUP BY tenant, action, toStartOfHour(created))
 )
 ENGINE = ReplacingMergeTree
-PARTITION BY cohort
+PARTITION BY (cohort, ignore(created))
 PRIMARY KEY (tenant, action, created)
 ORDER BY (tenant, action, created, pk)
 TTL leaves
@@ -82,6 +82,11 @@ SETTINGS
     fsync_part_directory = 1,
     -- A block that is sent again under its token is dropped.
     non_replicated_deduplication_window = 10000,
+    -- An inserted part is a few files, not some for each column: fewer fsyncs.
+    min_bytes_for_wide_part = 268435456,
+    -- Of a partition that is at rest one part is made: each part costs every question.
+    min_age_to_force_merge_seconds = 3600,
+    min_age_to_force_merge_on_partition_only = 1,
     -- Merges and removals keep the projections.
     deduplicate_merge_projection_mode = 'rebuild',
     lightweight_mutation_projection_mode = 'rebuild',

@@ -64,15 +64,16 @@ func TestViews(t *testing.T) {
 			"lab\t2026-11-20 00:00:00\tann\t::ffff:192.0.2.1\t1"},
 		{"SELECT tenant, user, failures, addresses FROM sluice.brute_force" + limits("failures=2"), "acme\tann\t2\t1"},
 		{"SELECT tenant, client_ip, people, failures FROM sluice.password_spraying" + limits("people=2"), "acme\t::ffff:192.0.2.1\t2\t3"},
-		{"SELECT admin, acted_as, started, ended, seconds, reason FROM sluice.impersonations ORDER BY started", "" +
+		{"SELECT admin, acted_as, started, ended, seconds, reason FROM sluice.impersonations" + between + " ORDER BY started", "" +
 			"root\tann\t2026-11-20 00:10:00.000000\t2026-11-20 00:15:00.000000\t300\thelp\n" +
 			"root\tbob\t2026-11-20 00:20:00.000000\t\\N\t\\N\tmore"},
+		{"SELECT acted_as, ended FROM sluice.impersonations(since='2026-11-20 00:05:00', until='2026-11-20 00:12:00')", "ann\t2026-11-20 00:15:00.000000"},
 		{"SELECT application_name, username, authorizations FROM sluice.application_usage" + between, "Grafana\tann\t2"},
-		{"SELECT action, name, diff FROM sluice.model_history(model_pk='7')", "model_created\tx\t\nmodel_updated\ty\t{\"name\":1}"},
+		{"SELECT action, name, diff FROM sluice.model_history(model_pk='7') ORDER BY created", "model_created\tx\t\nmodel_updated\ty\t{\"name\":1}"},
 		{"SELECT message, times FROM sluice.exceptions" + between, "row # is gone\t2"},
 		{"SELECT country, asn, operator, logins, is_new FROM sluice.first_logins" + between + " ORDER BY first", "DE\t1\tOne\t2\t0\nFR\t2\tTwo\t1\t1"},
 		{"SELECT country FROM sluice.first_logins(since='2026-11-20 00:06:30', until='2026-11-21 00:00:00') WHERE is_new", "FR"},
-		{"SELECT username, kind, secret FROM sluice.secrets_viewed", "root\ttoken\tt"},
+		{"SELECT username, kind, secret FROM sluice.secrets_viewed" + between, "root\ttoken\tt"},
 		{"SELECT hour, events FROM sluice.events_by_hour WHERE action = 'login' AND hour >= '2026-11-20 00:00:00'", "2026-11-20 00:00:00\t3"},
 		{"SELECT pointer, times FROM sluice.redactions" + between, "/context/password\t2"},
 	} {

@@ -35,8 +35,9 @@ WHERE action = 'login_failed' AND expires > now()
 GROUP BY tenant, client_ip
 HAVING people >= {people:UInt32};
 
--- Who acted as somebody else, from when to when. A session ends with the admin's
--- next impersonation_ended before the next start; ended is NULL while there is none.
+-- Who acted as somebody else, from when to when: sessions that began in that time. One
+-- ends with the admin's next impersonation_ended before the next start; ended is NULL
+-- while there is none, or when it came more than a day after that time.
 CREATE OR REPLACE VIEW sluice.impersonations SQL SECURITY INVOKER AS
 SELECT tenant, admin, acted_as, started, if(next_action = 'impersonation_ended', next_at, NULL) AS ended,
        dateDiff('second', started, ended) AS seconds, reason, client_ip, pk
@@ -49,9 +50,10 @@ FROM
            leadInFrame(created) OVER following AS next_at
     FROM sluice.events
     WHERE action IN ('impersonation_started', 'impersonation_ended') AND expires > now()
+      AND created >= {since:DateTime('UTC')} AND created < {until:DateTime('UTC')} + INTERVAL 1 DAY
     WINDOW following AS (PARTITION BY tenant, user_pk, username ORDER BY created, pk ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
 )
-WHERE action = 'impersonation_started';
+WHERE action = 'impersonation_started' AND started < {until:DateTime('UTC')};
 
 -- Who used which application.
 CREATE OR REPLACE VIEW sluice.application_usage SQL SECURITY INVOKER AS
@@ -61,14 +63,13 @@ WHERE action = 'authorize_application' AND expires > now()
   AND created >= {since:DateTime('UTC')} AND created < {until:DateTime('UTC')}
 GROUP BY tenant, application_name, username;
 
--- What happened to one object, oldest first.
+-- What happened to one object.
 CREATE OR REPLACE VIEW sluice.model_history SQL SECURITY INVOKER AS
 SELECT tenant, created, action, username, client_ip, model_app, model_name, model_pk,
        JSONExtractString(context, 'model', 'name') AS name, JSONExtractRaw(context, 'diff') AS diff, pk
 FROM sluice.events
 WHERE action IN ('model_created', 'model_updated', 'model_deleted') AND expires > now()
-  AND model_pk = {model_pk:String}
-ORDER BY created, pk;
+  AND model_pk = {model_pk:String};
 
 -- Exceptions by what they say, with numbers and ids taken out.
 CREATE OR REPLACE VIEW sluice.exceptions SQL SECURITY INVOKER AS
@@ -95,7 +96,8 @@ CREATE OR REPLACE VIEW sluice.secrets_viewed SQL SECURITY INVOKER AS
 SELECT tenant, created, username, JSONExtractString(events.user, 'on_behalf_of', 'username') AS acted_as, client_ip,
        JSONExtractString(context, 'secret', 'model_name') AS kind, JSONExtractString(context, 'secret', 'name') AS secret, pk
 FROM sluice.events
-WHERE action = 'secret_view' AND expires > now();
+WHERE action = 'secret_view' AND expires > now()
+  AND created >= {since:DateTime('UTC')} AND created < {until:DateTime('UTC')};
 
 -- Events per action and hour, from the projection by_hour.
 CREATE OR REPLACE VIEW sluice.events_by_hour SQL SECURITY INVOKER AS

@@ -65,8 +65,8 @@ test: $(NEEDS) engine build ## Test all modules, e2e last (MODULES="sink redacto
 	for group in "$(filter-out e2e,$(MODULES))" "$(filter e2e,$(MODULES))"; do \
 		case $$group in \
 		'') continue ;; \
-		e2e) limit='-timeout 8m -count=1' ;; \
-		*) limit='-timeout 5m' ;; \
+		e2e) limit='-timeout 12m -count=1' ;; \
+		*) limit='-timeout 10m' ;; \
 		esac; \
 		go test $$race -p 2 $$limit $(TESTFLAGS) $$(printf './%s/... ' $$group) || status=1; \
 	done; \

@@ -29,7 +29,7 @@ var help = daemon.Help{
 }
 
 func run(ctx context.Context, args []string) error {
-	var cfg sink.Config
+	var cfg service
 	switch {
 	case daemon.AskedForHelp(args) || len(args) > 0 && daemon.AskedForHelp(args[1:]):
 		return help.Print(os.Stdout, &cfg)
@@ -49,8 +49,9 @@ func run(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		return migrate(ctx, cfg.ClickHouseURL, len(args) == 2)
 	}
+	cfg.boundMemory()
 	return daemon.Service(ctx, "sink", cfg.HTTPAddr, &cfg.Process, func(ctx context.Context, log *slog.Logger) error {
-		return sink.Run(ctx, cfg, log)
+		return sink.Run(ctx, cfg.Config, log)
 	})
 }
 

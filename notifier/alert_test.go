@@ -39,7 +39,7 @@ func TestGolden(t *testing.T) {
 	update := g.Pending[0]
 
 	for name, alert := range map[string]schemas.Alert{"firing": firing.Alert, "update": update.Alert} {
-		msg, err := alertMsg(alert, firing.TraceParent)
+		msg, err := (&transition{Alert: alert, TraceParent: firing.TraceParent}).msg()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestShrunkAlertsAreSmall(t *testing.T) {
 	o := observe(t, "system_exception", messageEvent("a", string(bytes.Repeat([]byte("long "), 5000))))
 	g := &group{}
 	g.fold(o, storedAt, testTiming)
-	msg, err := alertMsg(shrink(g.Pending[0].Alert), "")
+	msg, err := (&transition{Alert: shrink(g.Pending[0].Alert)}).msg()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func BenchmarkRead(b *testing.B) {
 		"megabyte":  messageEvent("billing", mb),
 	} {
 		b.Run(name, func(b *testing.B) {
-			r := reader{rules: defaultRules()}
+			r := newReader(b)
 			in := incoming{subject: "events.clean.default.system_exception", data: []byte(event), storedAt: storedAt}
 			b.SetBytes(int64(len(event)))
 			b.ReportAllocs()

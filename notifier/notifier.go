@@ -16,11 +16,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"sluice/internal/broker"
+	"sluice/notifier/rules"
 	"sluice/schemas"
 )
 
@@ -37,6 +39,10 @@ type publisher func(context.Context, []*nats.Msg) []broker.Result
 func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Conn) publisher) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
+	set, err := rules.Load(cfg.File)
+	if err != nil {
+		return fmt.Errorf("NOTIFIER_CONFIG: %w", err)
+	}
 	conn, err := broker.Connect(ctx, cfg.NATS, "notifier", log)
 	if err != nil {
 		return err
@@ -49,11 +55,15 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Co
 	if err != nil {
 		return fmt.Errorf("look up stream %s: %w", schemas.StreamClean, err)
 	}
-	consumer, err := conn.EnsureConsumer(ctx, schemas.NotifierConsumer(actions(defaultRules())...))
+	consumer, err := conn.EnsureConsumer(ctx, schemas.NotifierConsumer(set.Actions()...))
 	if err != nil {
 		return err
 	}
 	groups, err := openBucket(ctx, conn.JS)
+	if err != nil {
+		return err
+	}
+	silences, err := OpenSilences(ctx, conn.JS)
 	if err != nil {
 		return err
 	}
@@ -64,28 +74,45 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Co
 	defer stop()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(2*drainWait, stop) })()
 
-	d := newDesk(cfg.timing(), groups, clean.CachedInfo().Created.UnixNano(), newMetrics(cfg.Telemetry.Registry), log)
+	d, err := newDesk(cfg.timing(), set, groups, clean.CachedInfo().Created.UnixNano(), newMetrics(cfg.Telemetry.Registry), log)
+	if err != nil {
+		return err
+	}
 	d.publish = conn.Publish
 	if wrap != nil {
 		d.publish = wrap(conn)
 	}
-	changes, err := groups.watch(work)
+	from := inputs{}
+	if from.silences, err = silences.watch(work); err != nil {
+		return err
+	}
+	if from.changes, err = groups.watch(work); err != nil {
+		return err
+	}
+	if err := d.load(ctx, from); err != nil {
+		return fmt.Errorf("load open alerts: %w", err)
+	}
+	stopAnswering, err := serveRequests(work, conn.NC, groups, silences, log)
 	if err != nil {
 		return err
 	}
-	if err := d.load(ctx, changes); err != nil {
-		return fmt.Errorf("load open alerts: %w", err)
-	}
+	defer stopAnswering()
 	feed, err := conn.Subscribe(ctx, consumer, feedBuffer)
 	if err != nil {
 		return err
 	}
-	floors := make(chan uint64)
-	go follow(ctx, consumer, d.metrics, floors)
+	floors, sets := make(chan uint64), make(chan *rules.Set)
+	from.floors, from.sets = floors, sets
+	reload := &reloader{file: cfg.File, conn: conn, metrics: d.metrics, log: log}
+	var background sync.WaitGroup
+	background.Go(func() { follow(ctx, consumer, d.metrics, floors) })
+	background.Go(func() { reload.run(ctx, cfg.Reload, sets) })
+	defer background.Wait()
+	defer end()
 	cfg.Telemetry.Ready("notifier", conn.Healthy)
-	log.Info("watching for events", "actions", actions(d.reader.rules), "open_groups", len(d.groups),
+	log.Info("watching for events", "rules", len(set.Rules), "actions", shownActions(set), "open_groups", d.open(),
 		"interval", cfg.GroupInterval, "resolve_after", cfg.ResolveAfter)
-	if err := d.run(work, feed.C(), changes, floors); err != nil {
+	if err := d.run(work, feed.C(), from); err != nil {
 		return err
 	}
 	if err := feed.Err(); err != nil && !errors.Is(err, context.Canceled) {

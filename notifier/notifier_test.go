@@ -3,7 +3,6 @@ package notifier
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,9 +10,9 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice/internal/broker"
+	"sluice/notifier/rules"
 	"sluice/schemas"
 )
 
@@ -206,7 +205,7 @@ func TestFloodCostsFewWrites(t *testing.T) {
 }
 
 func TestTooManyGroupsAreCountedTogether(t *testing.T) {
-	d := newDesk(testTiming, nil, 1, newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	d := testDesk(t)
 	for i := range maxGroups {
 		d.add(fmt.Sprintf("default.%d", i))
 	}
@@ -281,7 +280,7 @@ func TestKilledAfterPublish(t *testing.T) {
 // of half a minute.
 func (w *world) redeliverSoon() {
 	w.t.Helper()
-	want := schemas.NotifierConsumer(actions(defaultRules())...)
+	want := schemas.NotifierConsumer(rules.Default().Actions()...)
 	want.AckWait = time.Second
 	if _, err := w.conn.EnsureConsumer(w.t.Context(), want); err != nil {
 		w.t.Fatal(err)
@@ -334,7 +333,7 @@ func TestTooLargeAlertsLoseTheirSample(t *testing.T) {
 
 func TestRedeliveryIsNotCountedTwice(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.conn.EnsureConsumer(t.Context(), schemas.NotifierConsumer(actions(defaultRules())...)); err != nil {
+	if _, err := w.conn.EnsureConsumer(t.Context(), schemas.NotifierConsumer(rules.Default().Actions()...)); err != nil {
 		t.Fatal(err)
 	}
 	// A reader that takes the events and never acknowledges them: they come

@@ -21,6 +21,11 @@ type entry struct {
 	// to be acknowledged once it has them.
 	folded     []*observation
 	deliveries []broker.Delivery
+	// asks are the groups that this one, which measures storms, has been asked for
+	// since it was written, and meter is the entry that this one has asked: it is
+	// written first.
+	asks  []ask
+	meter *entry
 	// published are the ids of alerts that are published but that the store
 	// still has as pending.
 	published []string
@@ -35,6 +40,12 @@ type entry struct {
 
 	at    time.Time // when there is something to do
 	index int       // in the queue, -1 outside
+}
+
+// ask is one group to be opened, by its entry, and until when that counts.
+type ask struct {
+	entry *entry
+	until time.Time
 }
 
 // foreignGrace is how much longer a group of another notifier waits for that one

@@ -15,12 +15,24 @@ import (
 
 var errWatchEnded = errors.New("the watch on the open alerts has ended")
 
-// load reads every open group, until the watch says that there is no more. What
-// was left pending is published at once.
-func (d *desk) load(ctx context.Context, changes <-chan jetstream.KeyValueEntry) error {
+// load reads every silence and every open group, until the watch says that there
+// is no more. What was left pending is published at once.
+func (d *desk) load(ctx context.Context, from inputs) error {
+	for loaded := false; !loaded; {
+		select {
+		case change, open := <-from.silences:
+			if !open {
+				return errWatchEnded
+			}
+			d.learnSilence(change)
+			loaded = change == nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	for {
 		select {
-		case change, open := <-changes:
+		case change, open := <-from.changes:
 			switch {
 			case !open:
 				return errWatchEnded
@@ -60,7 +72,7 @@ func (d *desk) change(change jetstream.KeyValueEntry, now time.Time) {
 
 // settle puts the entry back into the queue, or forgets it if nothing is left.
 func (d *desk) settle(e *entry) {
-	if e.group.Opened == "" {
+	if e.group.empty() && len(e.asks) == 0 && e.storeAt.IsZero() {
 		d.drop(e)
 		return
 	}
@@ -79,7 +91,13 @@ func (d *desk) rebase(e *entry, value []byte, revision uint64, now time.Time) {
 			g = decoded
 		}
 	}
+	if e.group.Storm != nil && g.Storm == nil {
+		g.Storm = &storm{}
+	}
 	ours := e.group.Pending
+	if (g.Storm != nil) != (e.group.Storm != nil) {
+		d.meters++ // it cannot cease to be one
+	}
 	e.group, e.revision, e.mine = g, revision, false
 	unstored := e.forgetPublished()
 	foreign := len(g.Pending) > 0 && !slices.ContainsFunc(g.Pending, func(t transition) bool { return t.among(ours) })
@@ -91,11 +109,16 @@ func (d *desk) rebase(e *entry, value []byte, revision uint64, now time.Time) {
 		}
 	}
 	e.folded = folded
+	asked := len(e.asks) > 0
+	d.askAgain(e, now)
+	folded = e.folded
 	e.publishAt = time.Time{}
 	if foreign {
 		e.publishAt = now.Add(takeOver) // whoever has stored it is about to publish it
 	}
 	switch {
+	case asked && (len(e.asks) > 0 || len(folded) > 0):
+		e.storeAt = now
 	case !unstored && len(folded) == 0:
 		e.storeAt = time.Time{}
 		d.release(e)

@@ -38,7 +38,7 @@ type globs []string
 
 // has tells whether one of the patterns matches the text.
 func (g globs) has(text string) bool {
-	return slices.ContainsFunc(g, func(pattern string) bool { return glob(pattern, text) })
+	return slices.ContainsFunc(g, func(pattern string) bool { return Glob(pattern, text) })
 }
 
 // literal tells that no pattern has a *.
@@ -46,8 +46,8 @@ func (g globs) literal() bool {
 	return !slices.ContainsFunc(g, func(pattern string) bool { return strings.Contains(pattern, "*") })
 }
 
-// glob compares in linear time for each star.
-func glob(pattern, text string) bool {
+// Glob compares a text with a pattern in which * stands for any text.
+func Glob(pattern, text string) bool {
 	first, rest, star := strings.Cut(pattern, "*")
 	if !star {
 		return pattern == text

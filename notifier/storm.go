@@ -90,7 +90,7 @@ func (g *group) addToStorm(o *observation, now time.Time) {
 			g.WindowEnd = end
 		}
 	case g.Severity != severity || len(g.Receivers) > receivers:
-		g.WindowEnd = now.UTC()
+		g.Untold, g.WindowEnd = true, now.UTC()
 	}
 }
 

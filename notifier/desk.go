@@ -31,6 +31,9 @@ type desk struct {
 	timing  timing
 	bucket  *bucket
 	publish func(context.Context, []*nats.Msg) []broker.Result
+	// sent returns the ids of the alerts that ALERTS has stored since then; nil
+	// knows of none.
+	sent    func(context.Context, time.Time) (map[string]bool, error)
 	metrics *metrics
 	log     *slog.Logger
 	reader  reader
@@ -68,8 +71,9 @@ const (
 	// much again fetched ahead stay below the consumer's MaxAckPending.
 	maxHeld      = 4000
 	maxHeldBytes = 32 << 20
-	// takeOver is how long what another notifier has pending is left to it.
-	takeOver = 10 * time.Second
+	// takeOver is how long what another notifier has pending is left to it: as
+	// long as an attempt to publish may take.
+	takeOver = publishWait
 	// idle is how long the desk sleeps with nothing to do.
 	idle = time.Minute
 )

@@ -34,6 +34,9 @@ func (d *desk) work(ctx context.Context) {
 		if due := e.dueAt(d.timing); !due.IsZero() && !now.Before(due) && e.group.due(now, d.timing) && e.group.Opened != "" {
 			e.storeAt, e.publishAt = now, time.Time{}
 		}
+		if e.group.claim(now) {
+			e.storeAt = now
+		}
 		switch {
 		case e.storeAt.IsZero() || now.Before(e.storeAt):
 		case e.group.Storm != nil:
@@ -42,14 +45,16 @@ func (d *desk) work(ctx context.Context) {
 			unstored = append(unstored, e)
 		}
 	}
-	d.store(ctx, meters)
-	crashpoint("measured")
-	d.store(ctx, d.measured(unstored))
-	crashpoint("stored")
+	if len(meters) > 0 {
+		d.store(ctx, meters)
+		crashpoint("measured")
+	}
+	if unstored = d.measured(unstored); len(unstored) > 0 {
+		d.store(ctx, unstored)
+		crashpoint("stored")
+	}
 	d.publishPending(ctx, entries)
-	crashpoint("published")
 	d.removeClosed(ctx, entries)
-	crashpoint("removed")
 	for _, e := range entries {
 		if d.groups[e.group.key] == e {
 			d.settle(e)
@@ -67,6 +72,7 @@ func (d *desk) open() int { return len(d.groups) - d.meters }
 
 func (d *desk) acknowledge() {
 	if len(d.done) > 0 {
+		crashpoint("settled")
 		broker.Ack(d.done, d.log)
 		clear(d.done)
 		d.done = d.done[:0]
@@ -107,6 +113,9 @@ func (d *desk) wrote(ctx context.Context, e *entry, result stored, round int) (a
 		d.storing.over(d.log)
 		e.revision, e.mine, e.storeAt, e.published, e.storeFailures = result.revision, true, time.Time{}, nil, 0
 		e.granted()
+		for i := range e.group.Pending {
+			e.group.Pending[i].stored = e.group.Pending[i].own
+		}
 		d.release(e)
 		return false
 	case errors.Is(err, errConflict) && round < maxRounds:
@@ -136,11 +145,12 @@ func (d *desk) publishPending(ctx context.Context, entries []*entry) {
 		msgs   []*nats.Msg
 		owners []*entry
 	)
+	entries = d.tellable(ctx, entries, now)
 	for _, e := range entries {
-		if d.groups[e.group.key] != e || !e.storeAt.IsZero() || now.Before(e.publishAt) {
-			continue
-		}
 		for _, t := range e.group.Pending {
+			if now.Before(t.takeOverAt()) {
+				break
+			}
 			msg, err := t.msg()
 			if err != nil {
 				t.Alert = shrink(t.Alert)
@@ -155,11 +165,61 @@ func (d *desk) publishPending(ctx context.Context, entries []*entry) {
 	attempt, cancel := context.WithTimeout(ctx, publishWait)
 	defer cancel()
 	results := d.publish(attempt, msgs)
+	crashpoint("published")
 	d.metrics.publish.Observe(time.Since(now).Seconds())
 	for i, result := range results {
 		d.told(owners[i], msgs[i].Header.Get(nats.MsgIdHdr), result.Err)
 	}
 }
+
+// tellable returns those of the entries that have something to publish now. What
+// another notifier was about to publish may be out: it died, or was cut off, at an
+// unknown moment.
+func (d *desk) tellable(ctx context.Context, entries []*entry, now time.Time) []*entry {
+	var (
+		out   []*entry
+		since time.Time
+	)
+	for _, e := range entries {
+		if d.groups[e.group.key] != e || !e.storeAt.IsZero() || len(e.group.Pending) == 0 || now.Before(e.tellAt()) {
+			continue
+		}
+		out = append(out, e)
+		for _, t := range e.group.Pending {
+			if !t.ClaimedAt.IsZero() && (since.IsZero() || t.Alert.Time.Before(since)) {
+				since = t.Alert.Time
+			}
+		}
+	}
+	if since.IsZero() || d.sent == nil {
+		return out
+	}
+	sent, err := d.sent(ctx, since.Add(-clockSkew))
+	if err != nil {
+		d.metrics.failures.Inc()
+		d.publishing.begin(d.log, err)
+	}
+	return slices.DeleteFunc(out, func(e *entry) bool {
+		claimed := func(t transition) bool { return !t.ClaimedAt.IsZero() }
+		if !slices.ContainsFunc(e.group.Pending, claimed) {
+			return false
+		}
+		if err != nil {
+			e.publishFailures++
+			e.publishAt = now.Add(backoff(e.publishFailures))
+			return true
+		}
+		for i := len(e.group.Pending) - 1; i >= 0; i-- {
+			if t := &e.group.Pending[i]; claimed(*t) && sent[t.Alert.ID] {
+				d.forget(e, i)
+			}
+		}
+		return false
+	})
+}
+
+// clockSkew is how much the clocks of notifiers and broker may differ.
+const clockSkew = time.Minute
 
 // told takes note of what became of an alert.
 func (d *desk) told(e *entry, id string, err error) {
@@ -193,8 +253,13 @@ func (d *desk) told(e *entry, id string, err error) {
 	}
 	d.publishing.over(d.log)
 	e.publishFailures = 0
+	d.forget(e, i)
+}
+
+// forget takes out of pending what is out, and has the store know soon.
+func (d *desk) forget(e *entry, i int) {
+	e.published = append(e.published, e.group.Pending[i].Alert.ID)
 	e.group.Pending = slices.Delete(e.group.Pending, i, i+1)
-	e.published = append(e.published, id)
 	if !e.group.Closed && e.storeAt.IsZero() {
 		e.storeAt = time.Now().Add(holdFor)
 	}
@@ -223,6 +288,7 @@ func (d *desk) removeClosed(ctx context.Context, entries []*entry) {
 			d.storing.begin(d.log, err)
 			continue
 		}
+		crashpoint("removed")
 		d.drop(e)
 	}
 }

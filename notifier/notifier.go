@@ -79,6 +79,9 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Co
 		return err
 	}
 	d.publish = conn.Publish
+	d.sent = func(ctx context.Context, since time.Time) (map[string]bool, error) {
+		return alertsSince(ctx, conn.JS, since)
+	}
 	if wrap != nil {
 		d.publish = wrap(conn)
 	}

@@ -64,7 +64,7 @@ func (e *entry) dueAt(t timing) time.Time {
 // next is when there is something to do: store, publish or remove, or what is
 // due by time. It is always some time: every group ends.
 func (e *entry) next(t timing) time.Time {
-	at := e.publishAt
+	at := e.tellAt()
 	switch {
 	case !e.storeAt.IsZero():
 		at = e.storeAt
@@ -73,6 +73,17 @@ func (e *entry) next(t timing) time.Time {
 	}
 	if due := e.dueAt(t); !due.IsZero() && due.Before(at) {
 		return due
+	}
+	return at
+}
+
+// tellAt is before when nothing of what is pending is published.
+func (e *entry) tellAt() time.Time {
+	at := e.publishAt
+	if len(e.group.Pending) > 0 {
+		if other := e.group.Pending[0].takeOverAt(); other.After(at) {
+			return other
+		}
 	}
 	return at
 }

@@ -204,6 +204,41 @@ func TestFloodCostsFewWrites(t *testing.T) {
 	}
 }
 
+// TestHundredThousandIdenticalEvents is the flood that this is all about: at most
+// one alert, and one more for each interval that has begun.
+func TestHundredThousandIdenticalEvents(t *testing.T) {
+	w := newWorld(t)
+	const (
+		events   = 100_000
+		interval = 2 * time.Second
+	)
+	w.start(interval, long, nil)
+	w.start(interval, long, nil)
+	began := time.Now()
+	for range events / 1000 {
+		w.events(1000, "system_exception", boom)
+	}
+	w.wantAcknowledged()
+	w.eventually("all of them told", func() bool {
+		alerts := w.alerts()
+		return len(alerts) > 0 && alerts[len(alerts)-1].Data.Count == events
+	}, func() any { return brief(w.alerts()) })
+	took := time.Since(began)
+	most := 1 + int((took+interval-1)/interval)
+	got := brief(w.alerts())
+	t.Logf("%d events in %s: %d alerts of at most %d: %v", events, took.Round(time.Millisecond), len(got), most, got)
+	if len(got) > most {
+		t.Errorf("%d alerts, at most %d", len(got), most)
+	}
+	clean, err := w.conn.JS.Stream(t.Context(), schemas.StreamClean)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := clean.CachedInfo().State.Msgs; n != events {
+		t.Errorf("%d events on the clean stream", n)
+	}
+}
+
 func TestTooManyGroupsAreCountedTogether(t *testing.T) {
 	d := testDesk(t)
 	for i := range maxGroups {

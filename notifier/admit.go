@@ -171,7 +171,7 @@ func (d *desk) learnSilence(change jetstream.KeyValueEntry) {
 
 // obey puts rules in force: for what comes, and for what quiet hours hold.
 func (d *desk) obey(set *rules.Set) {
-	d.reader.rules, d.timing.held = set, set.HeldUntil
+	d.reader.rules, d.timing.held, d.reader.because = set, set.HeldUntil, ""
 	complained := map[string]bool{}
 	d.reader.broken = func(rule string) {
 		d.metrics.ruleErrors.Inc()

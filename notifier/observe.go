@@ -93,7 +93,9 @@ type reader struct {
 	// passed takes note of the rules that do not match; it may be nil.
 	passed  func(rules.Passed)
 	decoder schemas.Decoder
-	event   schemas.Event
+
+	because, becauseRule, becauseBasis string
+	event                              schemas.Event
 }
 
 // read observes one event. The error is errOwn, errNoRule or says, without any
@@ -149,9 +151,19 @@ func (r *reader) read(in incoming) (*observation, error) {
 	} else {
 		o.describeTrouble(tape, context)
 	}
-	o.why = fmt.Sprintf("rule %s matched %s; the same trouble is known by: %s", o.rule, titleOf(decision.Matched), o.fingerprint.basis)
+	o.why = r.why(o, &decision)
 	r.word(o, &event, &decision)
 	return o, nil
+}
+
+// why says by what the event became an alert. It remembers the last: a flood comes
+// for one reason.
+func (r *reader) why(o *observation, decision *rules.Decision) string {
+	if r.because == "" || r.becauseRule != o.rule || r.becauseBasis != o.fingerprint.basis {
+		r.becauseRule, r.becauseBasis = o.rule, o.fingerprint.basis
+		r.because = fmt.Sprintf("rule %s matched %s; the same trouble is known by: %s", o.rule, titleOf(decision.Matched()), o.fingerprint.basis)
+	}
+	return r.because
 }
 
 // word applies the rule's templates, and takes out of the texts what must not be

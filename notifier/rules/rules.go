@@ -89,14 +89,15 @@ func builtIn(action string, severity schemas.Severity) Rule {
 
 // Severity returns that of an action where no rule says more, "" for the actions
 // that make no alert by themselves.
-func Severity(action string) schemas.Severity {
+func Severity(action string) schemas.Severity { return severities[action] }
+
+var severities = func() map[string]schemas.Severity {
+	out := map[string]schemas.Severity{}
 	for _, r := range builtInRules() {
-		if r.Match.Action.has(action) {
-			return r.Severity
-		}
+		out[r.Match.Action[0]] = r.Severity
 	}
-	return ""
-}
+	return out
+}()
 
 // Actions lists the actions that the rules are about; nil is any action.
 func (s *Set) Actions() []string {
@@ -141,9 +142,8 @@ func (r *Rule) actions(given map[schemas.Severity][]string) (actions []string, a
 // Decision is what the rules make of an event.
 type Decision struct {
 	// Rules are the names of those that matched, in order.
-	Rules []string
-	// Matched are by what the first one matched, in words.
-	Matched   string
+	Rules     []string
+	matched   *Match // by the first one
 	Severity  schemas.Severity
 	Receivers []string
 	Title     *Template
@@ -201,9 +201,12 @@ func (s *Set) Decide(e *Event, passed func(Passed)) (d Decision, ok bool, broken
 	return d, ok, broken
 }
 
+// Matched says for a person what of the event the first of the rules was for.
+func (d *Decision) Matched() string { return d.matched.String() }
+
 func (d *Decision) add(r *Rule) {
 	if len(d.Rules) == 0 {
-		d.Matched, d.Versions = r.Match.String(), r.Versions
+		d.matched, d.Versions = &r.Match, r.Versions
 	}
 	d.Rules = append(d.Rules, r.Name)
 	d.Custom = d.Custom || !r.builtIn

@@ -52,7 +52,10 @@ func (c *cleaner) redact(tenant, title, message string) (cleanTitle, cleanMessag
 	if err != nil {
 		return "", "", fmt.Errorf("redact texts: %w", err)
 	}
-	var clean struct{ Title, Message *string }
+	var clean struct {
+		Title   *string `json:"title"`
+		Message *string `json:"message"`
+	}
 	if err := json.Unmarshal(result.Clean, &clean); err != nil || clean.Title == nil || clean.Message == nil {
 		return "", "", errors.New("redact texts: they are no texts any more")
 	}

@@ -24,7 +24,7 @@ const (
 	SubjectAcknowledge   = "notifier.acknowledge"
 )
 
-// ErrNoGroup: no alert of that group is open.
+// ErrNoGroup is returned where no alert of the group is open.
 var ErrNoGroup = errors.New("no alert of this group is open")
 
 // Acknowledge takes note that somebody takes care of an open group: its updates

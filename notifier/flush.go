@@ -268,7 +268,8 @@ func (d *desk) forget(e *entry, i int) {
 // removeClosed removes the groups from the store that are over and told of.
 func (d *desk) removeClosed(ctx context.Context, entries []*entry) {
 	for _, e := range entries {
-		if d.groups[e.group.key] != e || !e.group.Closed || len(e.group.Pending) > 0 || !e.storeAt.IsZero() || time.Now().Before(e.publishAt) {
+		over := d.groups[e.group.key] == e && e.group.Closed && len(e.group.Pending) == 0 && e.storeAt.IsZero()
+		if !over || time.Now().Before(e.publishAt) {
 			continue
 		}
 		err := d.bucket.remove(ctx, e.group.key, e.revision)

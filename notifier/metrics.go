@@ -71,7 +71,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			m.alerts[kind][severity] = alerts.WithLabelValues(kind, string(severity))
 		}
 	}
-	registry.MustRegister(events, alerts, reloads, m.ruleErrors, m.refused, m.groups, m.writes, m.conflicts, m.failures, m.publish, m.delay, m.lag)
+	registry.MustRegister(events, alerts, reloads, m.ruleErrors, m.refused, m.groups, m.writes, m.conflicts, m.failures,
+		m.publish, m.delay, m.lag)
 	return m
 }
 

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"sluice/internal/broker"
 	"sluice/notifier/rules"
@@ -51,19 +52,7 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Co
 	if err := conn.EnsureStreams(ctx, schemas.CleanStream(), schemas.AlertsStream()); err != nil {
 		return err
 	}
-	clean, err := conn.JS.Stream(ctx, schemas.StreamClean)
-	if err != nil {
-		return fmt.Errorf("look up stream %s: %w", schemas.StreamClean, err)
-	}
-	consumer, err := conn.EnsureConsumer(ctx, schemas.NotifierConsumer(set.Actions()...))
-	if err != nil {
-		return err
-	}
-	groups, err := openBucket(ctx, conn.JS)
-	if err != nil {
-		return err
-	}
-	silences, err := OpenSilences(ctx, conn.JS)
+	p, err := prepare(ctx, conn, set)
 	if err != nil {
 		return err
 	}
@@ -74,7 +63,7 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Co
 	defer stop()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(2*drainWait, stop) })()
 
-	d, err := newDesk(cfg.timing(), set, groups, clean.CachedInfo().Created.UnixNano(), newMetrics(cfg.Telemetry.Registry), log)
+	d, err := newDesk(cfg.timing(), set, p.groups, p.stream, newMetrics(cfg.Telemetry.Registry), log)
 	if err != nil {
 		return err
 	}
@@ -86,21 +75,21 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Co
 		d.publish = wrap(conn)
 	}
 	from := inputs{}
-	if from.silences, err = silences.watch(work); err != nil {
+	if from.silences, err = p.silences.watch(work); err != nil {
 		return err
 	}
-	if from.changes, err = groups.watch(work); err != nil {
+	if from.changes, err = p.groups.watch(work); err != nil {
 		return err
 	}
 	if err := d.load(ctx, from); err != nil {
 		return fmt.Errorf("load open alerts: %w", err)
 	}
-	stopAnswering, err := serveRequests(work, conn.NC, groups, silences, log)
+	stopAnswering, err := serveRequests(work, conn.NC, p.groups, p.silences, log)
 	if err != nil {
 		return err
 	}
 	defer stopAnswering()
-	feed, err := conn.Subscribe(ctx, consumer, feedBuffer)
+	feed, err := conn.Subscribe(ctx, p.consumer, feedBuffer)
 	if err != nil {
 		return err
 	}
@@ -108,7 +97,7 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Co
 	from.floors, from.sets = floors, sets
 	reload := &reloader{file: cfg.File, conn: conn, metrics: d.metrics, log: log}
 	var background sync.WaitGroup
-	background.Go(func() { follow(ctx, consumer, d.metrics, floors) })
+	background.Go(func() { follow(ctx, p.consumer, d.metrics, floors) })
 	background.Go(func() { reload.run(ctx, cfg.Reload, sets) })
 	defer background.Wait()
 	defer end()
@@ -122,4 +111,30 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Co
 		return err
 	}
 	return nil
+}
+
+// parts are what a notifier has in the broker.
+type parts struct {
+	// stream is when EVENTS_CLEAN was created, in Unix nanoseconds.
+	stream   int64
+	consumer jetstream.Consumer
+	groups   *bucket
+	silences *Silences
+}
+
+// prepare makes what is not there.
+func prepare(ctx context.Context, conn *broker.Conn, set *rules.Set) (p parts, err error) {
+	clean, err := conn.JS.Stream(ctx, schemas.StreamClean)
+	if err != nil {
+		return p, fmt.Errorf("look up stream %s: %w", schemas.StreamClean, err)
+	}
+	p.stream = clean.CachedInfo().Created.UnixNano()
+	if p.consumer, err = conn.EnsureConsumer(ctx, schemas.NotifierConsumer(set.Actions()...)); err != nil {
+		return p, err
+	}
+	if p.groups, err = openBucket(ctx, conn.JS); err != nil {
+		return p, err
+	}
+	p.silences, err = OpenSilences(ctx, conn.JS)
+	return p, err
 }

@@ -161,7 +161,8 @@ func (r *reader) read(in incoming) (*observation, error) {
 func (r *reader) why(o *observation, decision *rules.Decision) string {
 	if r.because == "" || r.becauseRule != o.rule || r.becauseBasis != o.fingerprint.basis {
 		r.becauseRule, r.becauseBasis = o.rule, o.fingerprint.basis
-		r.because = fmt.Sprintf("rule %s matched %s; the same trouble is known by: %s", o.rule, titleOf(decision.Matched()), o.fingerprint.basis)
+		r.because = fmt.Sprintf("rule %s matched %s; the same trouble is known by: %s",
+			o.rule, titleOf(decision.Matched()), o.fingerprint.basis)
 	}
 	return r.because
 }

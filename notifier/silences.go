@@ -20,7 +20,7 @@ const SilenceBucket = "ALERT_SILENCES"
 // silenceBucketBytes holds some ten thousand silences.
 const silenceBucketBytes = 16 << 20
 
-// ErrNoSilence: there is no silence of that id in force.
+// ErrNoSilence is returned where no silence of the id is in force.
 var ErrNoSilence = errors.New("there is no such silence")
 
 // Silences are those in the store.

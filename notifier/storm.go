@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"sluice/schemas"
@@ -124,7 +125,7 @@ func (s *storm) different() int { return len(s.Kinds) / kindBytes }
 
 // words are the message of a storm's alert.
 func (s *storm) words(g *group) string {
-	different := fmt.Sprint(s.different())
+	different := strconv.Itoa(s.different())
 	if s.different() >= maxKinds {
 		different = "more than " + different
 	}

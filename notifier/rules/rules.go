@@ -106,8 +106,8 @@ func (s *Set) Actions() []string {
 		set = map[schemas.Severity][]string{} // what earlier rules have given that severity
 	)
 	for _, r := range s.Rules {
-		actions, any := r.actions(set)
-		if any {
+		actions, every := r.actions(set)
+		if every {
 			return nil
 		}
 		out = append(out, actions...)
@@ -121,7 +121,7 @@ func (s *Set) Actions() []string {
 
 // actions lists what the rule can match: what it names, or else what has its
 // severity.
-func (r *Rule) actions(given map[schemas.Severity][]string) (actions []string, any bool) {
+func (r *Rule) actions(given map[schemas.Severity][]string) (actions []string, every bool) {
 	switch {
 	case len(r.Match.Action) > 0 && r.Match.Action.literal():
 		return r.Match.Action, false

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
 	"strings"
 	"text/template"
@@ -153,7 +154,8 @@ func follow(from parse.Node, pos parse.Pos, names []string) parse.Node {
 	for _, name := range names {
 		args = append(args, &parse.StringNode{NodeType: parse.NodeString, Pos: pos, Quoted: strconv.Quote(name), Text: name})
 	}
-	return &parse.PipeNode{NodeType: parse.NodePipe, Pos: pos, Cmds: []*parse.CommandNode{{NodeType: parse.NodeCommand, Pos: pos, Args: args}}}
+	call := &parse.CommandNode{NodeType: parse.NodeCommand, Pos: pos, Args: args}
+	return &parse.PipeNode{NodeType: parse.NodePipe, Pos: pos, Cmds: []*parse.CommandNode{call}}
 }
 
 // errRender says no more: text/template's own words may quote the event.
@@ -167,9 +169,7 @@ func (t *Template) Render(e *Event, texts Texts) (text string, err error) {
 		}
 	}()
 	env := make(map[string]any, len(e.env())+4)
-	for name, value := range e.env() {
-		env[name] = value
-	}
+	maps.Copy(env, e.env())
 	env["title"], env["message"] = texts.Title, texts.Message
 	env["fingerprint"], env["rule"] = texts.Fingerprint, texts.Rule
 	var out cutWriter

@@ -93,7 +93,8 @@ func silenceAdd(ctx context.Context, args []string, stdout io.Writer) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(stdout, "%s: silent until %s; notifier silence remove %s ends it\n", added.ID, added.Until.Format(time.RFC3339), added.ID)
+		until := added.Until.Format(time.RFC3339)
+		fmt.Fprintf(stdout, "%s: silent until %s; notifier silence remove %s ends it\n", added.ID, until, added.ID)
 		return nil
 	})
 }

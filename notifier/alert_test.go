@@ -52,6 +52,39 @@ func TestGolden(t *testing.T) {
 	golden(t, "group.json", stored)
 }
 
+// TestGoldenStorm is the alert of a storm, with receivers, and how the store holds it.
+func TestGoldenStorm(t *testing.T) {
+	timing := testTiming
+	timing.stormLimit = 10
+	o := observe(t, "system_exception", goldenEvent)
+	g := &group{Storm: &storm{}}
+	key := o.stormKey(false)
+	g.key = key
+	g.grants(o.key, storedAt.Add(stormWindow), storedAt, 10)
+	storming := o.storm(key, 10)
+	storming.receivers = []string{"oncall", "security"}
+	g.fold(storming, storedAt, timing)
+	other := observe(t, "system_exception", messageEvent("billing", "the other one")).storm(key, 10)
+	other.sequence++
+	g.fold(other, storedAt.Add(time.Second), timing)
+	if !g.due(storedAt.Add(time.Second+stormSettle), timing) {
+		t.Fatal("nothing was told")
+	}
+	msg, err := g.Pending[0].msg()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := msg.Header.Get("Sluice-Receivers"); got != `["oncall","security"]` {
+		t.Errorf("receivers %s", got)
+	}
+	golden(t, "alert-storm.json", msg.Data)
+	stored, err := g.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "group-storm.json", stored)
+}
+
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	var indented bytes.Buffer

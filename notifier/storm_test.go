@@ -221,3 +221,47 @@ func TestKindsAreCountedOnceAndBounded(t *testing.T) {
 		t.Errorf("%d different", s.different())
 	}
 }
+
+// TestQuietHoursHaveALimitOfTheirOwn opens groups that are held back: the morning
+// begins with no more than the limit, and what is told at once is not held up.
+func TestQuietHoursHaveALimitOfTheirOwn(t *testing.T) {
+	d := testDesk(t)
+	d.timing.stormLimit = 10
+	morning := storedAt.Add(8 * time.Hour)
+	d.timing.held = func(quiet string, _ schemas.Severity, now time.Time) time.Time {
+		if quiet != "" && now.Before(morning) {
+			return morning
+		}
+		return time.Time{}
+	}
+	open := func(n int, quiet string, at time.Time) *group {
+		o := observe(t, "system_exception", messageEvent("billing", distinct(n)))
+		o.sequence, o.quiet = uint64(n+1), quiet
+		e := d.admit(&o, at)
+		e.group.fold(o, at, d.timing)
+		return e.group
+	}
+	for n := range 30 {
+		g := open(n, "nights", storedAt.Add(time.Duration(n)*10*time.Minute))
+		if (g.Storm != nil) != (n >= 10) || len(g.Pending) > 0 {
+			t.Errorf("event %d: storm %v, %d pending", n, g.Storm != nil, len(g.Pending))
+		}
+	}
+	if g := open(30, "", storedAt.Add(6*time.Hour)); g.Storm != nil || len(g.Pending) != 1 {
+		t.Errorf("what is not held is not told: %+v", g)
+	}
+	told := 0
+	for _, e := range d.groups {
+		if e.group.Untold && !e.group.dueAt(d.timing).After(morning) {
+			e.group.due(morning.Add(-time.Second), d.timing)
+			if len(e.group.Pending) > 0 {
+				t.Error("told before the morning")
+			}
+			e.group.due(morning, d.timing)
+			told += len(e.group.Pending)
+		}
+	}
+	if told != 11 {
+		t.Errorf("%d alerts in the morning", told)
+	}
+}

@@ -91,7 +91,7 @@ func tryNext(t *testing.T, s *system, shown string) {
 	}
 	defer func() { _ = watch.Process.Kill(); _ = watch.Wait() }()
 	lines := bufio.NewScanner(out)
-	if !lines.Scan() || !strings.Contains(lines.Text(), "update_available") && !strings.Contains(lines.Text(), "system_exception") {
+	if !lines.Scan() || !strings.Contains(lines.Text(), "  firing  ") || !strings.Contains(lines.Text(), "  default/") {
 		t.Errorf("subscribe to alerts: got %q", lines.Text())
 	}
 }

@@ -39,7 +39,7 @@ func TestGolden(t *testing.T) {
 	update := g.Pending[0]
 
 	for name, alert := range map[string]schemas.Alert{"firing": firing.Alert, "update": update.Alert} {
-		msg, err := alertMsg(alert, firing.TraceParent)
+		msg, err := (&transition{Alert: alert, TraceParent: firing.TraceParent}).msg()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,6 +50,39 @@ func TestGolden(t *testing.T) {
 		}
 	}
 	golden(t, "group.json", stored)
+}
+
+// TestGoldenStorm is the alert of a storm, with receivers, and how the store holds it.
+func TestGoldenStorm(t *testing.T) {
+	timing := testTiming
+	timing.stormLimit = 10
+	o := observe(t, "system_exception", goldenEvent)
+	g := &group{Storm: &storm{}}
+	key := o.stormKey(false)
+	g.key = key
+	g.grants(o.key, storedAt.Add(stormWindow), storedAt, 10)
+	storming := o.storm(key, 10)
+	storming.receivers = []string{"oncall", "security"}
+	g.fold(storming, storedAt, timing)
+	other := observe(t, "system_exception", messageEvent("billing", "the other one")).storm(key, 10)
+	other.sequence++
+	g.fold(other, storedAt.Add(time.Second), timing)
+	if !g.due(storedAt.Add(time.Second+stormSettle), timing) {
+		t.Fatal("nothing was told")
+	}
+	msg, err := g.Pending[0].msg()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := msg.Header.Get("Sluice-Receivers"); got != `["oncall","security"]` {
+		t.Errorf("receivers %s", got)
+	}
+	golden(t, "alert-storm.json", msg.Data)
+	stored, err := g.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "group-storm.json", stored)
 }
 
 func golden(t *testing.T, name string, got []byte) {
@@ -78,7 +111,7 @@ func TestShrunkAlertsAreSmall(t *testing.T) {
 	o := observe(t, "system_exception", messageEvent("a", string(bytes.Repeat([]byte("long "), 5000))))
 	g := &group{}
 	g.fold(o, storedAt, testTiming)
-	msg, err := alertMsg(shrink(g.Pending[0].Alert), "")
+	msg, err := (&transition{Alert: shrink(g.Pending[0].Alert)}).msg()
 	if err != nil {
 		t.Fatal(err)
 	}

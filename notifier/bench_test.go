@@ -2,6 +2,7 @@ package notifier
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ func BenchmarkRead(b *testing.B) {
 		"megabyte":  messageEvent("billing", mb),
 	} {
 		b.Run(name, func(b *testing.B) {
-			r := reader{rules: defaultRules()}
+			r := newReader(b)
 			in := incoming{subject: "events.clean.default.system_exception", data: []byte(event), storedAt: storedAt}
 			b.SetBytes(int64(len(event)))
 			b.ReportAllocs()
@@ -61,12 +62,13 @@ func BenchmarkAlert(b *testing.B) {
 		if n%batch == 0 {
 			<-tick.C
 		}
-		message := "known"
+		message, app := "known", "bench"
 		if n%every == 0 {
+			app = fmt.Sprintf("bench-%d", len(sent)/5) // no storm
 			message = strings.Repeat("n", len(sent)%50) + " " + strings.Repeat("m", len(sent)/50+1)
 			sent[message] = time.Now()
 		}
-		w.queue("system_exception", messageEvent("bench", message))
+		w.queue("system_exception", messageEvent(app, message))
 		if n%batch == batch-1 {
 			w.flush()
 		}

@@ -15,9 +15,11 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice/internal/broker"
 	"sluice/internal/daemon"
+	"sluice/notifier/rules"
 	"sluice/schemas"
 )
 
@@ -47,6 +49,8 @@ type world struct {
 	t    testing.TB
 	url  string
 	conn *broker.Conn
+	// config changes the settings of the notifiers that are started; it may be nil.
+	config func(*Config)
 	// ids counts the events published, queued are those yet to be.
 	ids    int
 	queued []*nats.Msg
@@ -181,7 +185,9 @@ func (w *world) groups() []*group {
 		if err != nil {
 			w.t.Fatalf("group %s: %v", key, err)
 		}
-		out = append(out, g)
+		if g.Opened != "" { // else it only measures
+			out = append(out, g)
+		}
 	}
 	return out
 }
@@ -196,6 +202,26 @@ func (w *world) eventually(what string, ok func() bool, have func() any) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// newReader reads events as a notifier without a file of rules does.
+func newReader(t testing.TB) *reader {
+	t.Helper()
+	clean, err := newCleaner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &reader{rules: rules.Default(), clean: clean}
+}
+
+// testDesk is a desk without a broker.
+func testDesk(t testing.TB) *desk {
+	t.Helper()
+	d, err := newDesk(testTiming, rules.Default(), nil, 1, newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // service is a running notifier.
@@ -230,7 +256,10 @@ func (w *world) start(interval, resolve time.Duration, wrap func(*broker.Conn) p
 	s := &service{cancel: cancel, done: make(chan error, 1), telemetry: daemon.NewTelemetry(), log: &syncBuffer{}}
 	s.telemetry.Expect("notifier")
 	cfg := Config{NATS: broker.NATS{URL: w.url, ConnectWait: 5 * time.Second}, GroupInterval: interval, ResolveAfter: resolve}
-	cfg.Telemetry = s.telemetry
+	cfg.Telemetry, cfg.StormLimit = s.telemetry, 10
+	if w.config != nil {
+		w.config(&cfg)
+	}
 	go func() {
 		s.done <- run(ctx, cfg, slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), wrap)
 	}()

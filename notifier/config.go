@@ -2,6 +2,8 @@ package notifier
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"time"
 
 	"sluice/internal/broker"
@@ -18,8 +20,14 @@ type Config struct {
 	// GroupInterval is the least time between two alerts of one group. 5 minutes
 	// is Alertmanager's group_interval.
 	GroupInterval time.Duration `envconfig:"NOTIFIER_GROUP_INTERVAL" default:"5m" desc:"least time between two alerts about the same trouble; what comes in between is counted"`
+	// File is the rules.
+	File string `envconfig:"NOTIFIER_CONFIG" desc:"file with rules, receivers and quiet hours, YAML (docs/alerts.md); read again on SIGHUP; empty for the built-in rules"`
+	// StormLimit is how many alerts of one app a person can look at in a minute.
+	StormLimit int `envconfig:"NOTIFIER_STORM_LIMIT" default:"10" desc:"new troubles a minute in one app that are told one by one; further ones are counted in one alert; 0 is no limit"`
 	// ResolveAfter is how long a group must be quiet to be resolved.
 	ResolveAfter time.Duration `envconfig:"NOTIFIER_RESOLVE_AFTER" default:"24h" desc:"how long a trouble must be quiet to count as resolved"`
+	// Reload asks for the file to be read again, at each signal.
+	Reload <-chan os.Signal `ignored:"true"`
 }
 
 // minInterval keeps a mistyped interval from becoming an alert per event.
@@ -34,9 +42,12 @@ func (c Config) Validate() error {
 	if c.ResolveAfter < c.GroupInterval {
 		errs = append(errs, errors.New("NOTIFIER_RESOLVE_AFTER: at least NOTIFIER_GROUP_INTERVAL"))
 	}
+	if c.StormLimit < 0 || c.StormLimit > maxStormLimit {
+		errs = append(errs, fmt.Errorf("NOTIFIER_STORM_LIMIT: 0 to %d", maxStormLimit))
+	}
 	return errors.Join(errs...)
 }
 
 func (c Config) timing() timing {
-	return timing{interval: c.GroupInterval, resolveAfter: c.ResolveAfter}
+	return timing{interval: c.GroupInterval, resolveAfter: c.ResolveAfter, stormLimit: c.StormLimit}
 }

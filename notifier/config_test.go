@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sluice/internal/broker"
+	"sluice/notifier/rules"
 )
 
 func TestConfigValidate(t *testing.T) {
@@ -46,7 +47,7 @@ func TestExplain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out bytes.Buffer
-			err := Explain(&out, "acme", []byte(c.event))
+			err := Explain(&out, rules.Default(), "acme", []byte(c.event))
 			if (err != nil) != c.fails {
 				t.Fatalf("got %v", err)
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"sluice/internal/broker"
+	"sluice/notifier/rules"
 	"sluice/schemas"
 )
 
@@ -17,6 +18,7 @@ import (
 // rule → group → transition → publish:
 //
 //	take     reads the event, folds it into its group and holds its acknowledgement
+//	measure  writes, where a group is to be opened, what storms are measured by
 //	store    writes the group, compare-and-set; who comes second loads and folds again
 //	publish  publishes what is pending in the store
 //	ack      acknowledges the events that the store has counted
@@ -29,14 +31,21 @@ type desk struct {
 	timing  timing
 	bucket  *bucket
 	publish func(context.Context, []*nats.Msg) []broker.Result
+	// sent returns the ids of the alerts that ALERTS has stored since then; nil
+	// knows of none.
+	sent    func(context.Context, time.Time) (map[string]bool, error)
 	metrics *metrics
 	log     *slog.Logger
 	reader  reader
+	// silences are those in the store, by their ids.
+	silences map[string]*Silence
 	// stream is when EVENTS_CLEAN was created, in Unix nanoseconds.
 	stream int64
 
 	groups map[string]*entry
 	queue  queue
+	// meters is how many of the groups are there only to measure storms.
+	meters int
 	// holding are the entries with deliveries that are not acknowledged, held
 	// and heldBytes how many and how large those are.
 	holding   map[*entry]struct{}
@@ -62,24 +71,42 @@ const (
 	// much again fetched ahead stay below the consumer's MaxAckPending.
 	maxHeld      = 4000
 	maxHeldBytes = 32 << 20
-	// takeOver is how long what another notifier has pending is left to it.
-	takeOver = 10 * time.Second
+	// takeOver is how long what another notifier has pending is left to it: as
+	// long as an attempt to publish may take.
+	takeOver = publishWait
 	// idle is how long the desk sleeps with nothing to do.
 	idle = time.Minute
 )
 
-func newDesk(t timing, b *bucket, stream int64, m *metrics, log *slog.Logger) *desk {
-	return &desk{
+func newDesk(t timing, set *rules.Set, b *bucket, stream int64, m *metrics, log *slog.Logger) (*desk, error) {
+	clean, err := newCleaner()
+	if err != nil {
+		return nil, err
+	}
+	d := &desk{
 		timing: t, bucket: b, metrics: m, log: log, stream: stream,
-		reader: reader{rules: defaultRules()},
+		reader: reader{clean: clean}, silences: map[string]*Silence{},
 		groups: map[string]*entry{}, holding: map[*entry]struct{}{},
 		storing: outage{what: "open alerts cannot be stored"}, publishing: outage{what: "alerts cannot be published"},
 	}
+	d.timing.silenced = func(g *group, now time.Time) bool { return d.silenced(g.subject(), now) }
+	d.obey(set)
+	return d, nil
+}
+
+// inputs are what a desk hears of besides events.
+type inputs struct {
+	// changes are of groups, silences of silences, floors of the consumer, and
+	// sets are rules that were read anew.
+	changes  <-chan jetstream.KeyValueEntry
+	silences <-chan jetstream.KeyValueEntry
+	floors   <-chan uint64
+	sets     <-chan *rules.Set
 }
 
 // run works until the feed ends, then drains. Its ctx is for the work itself and
 // outlives the feed.
-func (d *desk) run(ctx context.Context, feed <-chan broker.Delivery, changes <-chan jetstream.KeyValueEntry, floors <-chan uint64) error {
+func (d *desk) run(ctx context.Context, feed <-chan broker.Delivery, from inputs) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -98,14 +125,21 @@ func (d *desk) run(ctx context.Context, feed <-chan broker.Delivery, changes <-c
 				return d.drain(ctx)
 			}
 			d.takeAll(delivery, in)
-		case change, open := <-changes:
+		case change, open := <-from.changes:
 			if !open && ctx.Err() == nil {
 				return errWatchEnded
 			}
 			if change != nil {
 				d.change(change, time.Now())
 			}
-		case floor := <-floors:
+		case change, open := <-from.silences:
+			if !open && ctx.Err() == nil {
+				return errWatchEnded
+			}
+			d.learnSilence(change)
+		case set := <-from.sets:
+			d.obey(set)
+		case floor := <-from.floors:
 			d.raise(floor)
 		case <-timer.C:
 		case <-ctx.Done(): // the feed has not ended in time
@@ -159,7 +193,16 @@ func (d *desk) take(delivery broker.Delivery, now time.Time) {
 		d.done = append(d.done, delivery)
 		return
 	}
-	e := d.entry(&o)
+	crashpoint("taken")
+	e := d.groups[o.key]
+	if e == nil || e.group.opens(o) {
+		if d.silenced(o.subject(), now) {
+			d.metrics.silenced.Inc()
+			d.done = append(d.done, delivery)
+			return
+		}
+		e = d.admit(&o, now)
+	}
 	pending := len(e.group.Pending)
 	if !e.group.fold(o, now, d.timing) {
 		d.metrics.duplicate.Inc()
@@ -200,14 +243,15 @@ func (d *desk) entry(o **observation) *entry {
 func (d *desk) add(key string) *entry {
 	e := &entry{group: &group{key: key}, index: -1}
 	d.groups[key] = e
-	d.metrics.groups.Set(float64(len(d.groups)))
 	return e
 }
 
 func (d *desk) drop(e *entry) {
 	d.queue.drop(e)
 	delete(d.groups, e.group.key)
-	d.metrics.groups.Set(float64(len(d.groups)))
+	if e.group.Storm != nil {
+		d.meters--
+	}
 }
 
 func (d *desk) hold(e *entry, delivery broker.Delivery) {

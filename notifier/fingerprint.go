@@ -27,6 +27,7 @@ const (
 	basisException = "app, exception type and what it says"
 	basisMessage   = "app and message"
 	basisVersion   = "product and version"
+	basisStorm     = "none: more new alerts in the app than are told one by one"
 	basisOverflow  = "none: more groups than are kept apart"
 )
 
@@ -75,7 +76,9 @@ func digest(parts ...string) string {
 	return fingerprintVersion + ":" + hexDigest(parts...)
 }
 
-func hexDigest(parts ...string) string {
+func hexDigest(parts ...string) string { return hex.EncodeToString(rawDigest(parts...)) }
+
+func rawDigest(parts ...string) []byte {
 	h := sha256.New()
 	var size [8]byte
 	for _, part := range parts {
@@ -83,7 +86,7 @@ func hexDigest(parts ...string) string {
 		h.Write(size[:])
 		h.Write([]byte(part))
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return h.Sum(nil)[:16]
 }
 
 // maxOwnParts is how many parts of a context.fingerprint are read.

@@ -14,7 +14,7 @@ var storedAt = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 // observe reads an event of the default tenant, whose action is in its JSON.
 func observe(t testing.TB, action, event string) *observation {
 	t.Helper()
-	r := reader{rules: defaultRules()}
+	r := newReader(t)
 	o, err := r.read(incoming{subject: schemas.CleanSubject("default", action), data: []byte(event), stream: 1, sequence: 1, storedAt: storedAt})
 	if err != nil {
 		t.Fatalf("read %.200s: %v", event, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,16 +28,30 @@ const (
 func (d *desk) work(ctx context.Context) {
 	now := time.Now()
 	entries := d.queue.take(now)
-	var unstored []*entry
+	var unstored, meters []*entry
 	for _, e := range entries {
-		if due := e.dueAt(d.timing); !due.IsZero() && !now.Before(due) && e.group.due(now, d.timing) {
+		if due := e.dueAt(d.timing); !due.IsZero() && !now.Before(due) && e.group.due(now, d.timing) && e.group.Opened != "" {
 			e.storeAt, e.publishAt = now, time.Time{}
 		}
-		if !e.storeAt.IsZero() && !now.Before(e.storeAt) {
+		if e.group.claim(now) {
+			e.storeAt = now
+		}
+		switch {
+		case e.storeAt.IsZero() || now.Before(e.storeAt):
+		case e.group.Storm != nil:
+			meters = append(meters, e)
+		default:
 			unstored = append(unstored, e)
 		}
 	}
-	d.store(ctx, unstored)
+	if len(meters) > 0 {
+		d.store(ctx, meters)
+		crashpoint("measured")
+	}
+	if unstored = d.measured(unstored); len(unstored) > 0 {
+		d.store(ctx, unstored)
+		crashpoint("stored")
+	}
 	d.publishPending(ctx, entries)
 	d.removeClosed(ctx, entries)
 	for _, e := range entries {
@@ -47,13 +60,22 @@ func (d *desk) work(ctx context.Context) {
 		}
 	}
 	d.acknowledge()
+	d.metrics.groups.Set(float64(d.open()))
 }
+
+// crashpoint does nothing; a test kills its process there.
+var crashpoint = func(string) {}
+
+// open is how many groups there are that tell of something.
+func (d *desk) open() int { return len(d.groups) - d.meters }
 
 func (d *desk) acknowledge() {
 	if len(d.done) > 0 {
+		crashpoint("settled")
 		broker.Ack(d.done, d.log)
 		clear(d.done)
 		d.done = d.done[:0]
+		crashpoint("acknowledged")
 	}
 }
 
@@ -89,6 +111,10 @@ func (d *desk) wrote(ctx context.Context, e *entry, result stored, round int) (a
 		d.metrics.writes.Inc()
 		d.storing.over(d.log)
 		e.revision, e.mine, e.storeAt, e.published, e.storeFailures = result.revision, true, time.Time{}, nil, 0
+		e.granted()
+		for i := range e.group.Pending {
+			e.group.Pending[i].stored = e.group.Pending[i].own
+		}
 		d.release(e)
 		return false
 	case errors.Is(err, errConflict) && round < maxRounds:
@@ -110,82 +136,11 @@ func (d *desk) wrote(ctx context.Context, e *entry, result stored, round int) (a
 	return false
 }
 
-// publishPending publishes what is pending in the store, in order, and leaves
-// what fails pending.
-func (d *desk) publishPending(ctx context.Context, entries []*entry) {
-	now := time.Now()
-	var (
-		msgs   []*nats.Msg
-		owners []*entry
-	)
-	for _, e := range entries {
-		if !e.storeAt.IsZero() || now.Before(e.publishAt) {
-			continue
-		}
-		for _, t := range e.group.Pending {
-			msg, err := alertMsg(t.Alert, t.TraceParent)
-			if err != nil {
-				t.Alert = shrink(t.Alert)
-				msg, _ = alertMsg(t.Alert, t.TraceParent)
-			}
-			msgs, owners = append(msgs, msg), append(owners, e)
-		}
-	}
-	if len(msgs) == 0 {
-		return
-	}
-	attempt, cancel := context.WithTimeout(ctx, publishWait)
-	defer cancel()
-	results := d.publish(attempt, msgs)
-	d.metrics.publish.Observe(time.Since(now).Seconds())
-	for i, result := range results {
-		d.told(owners[i], msgs[i].Header.Get(nats.MsgIdHdr), result.Err)
-	}
-}
-
-// told takes note of what became of an alert.
-func (d *desk) told(e *entry, id string, err error) {
-	i := slices.IndexFunc(e.group.Pending, func(t transition) bool { return t.Alert.ID == id })
-	if i < 0 {
-		return
-	}
-	t := &e.group.Pending[i]
-	if errors.Is(err, broker.ErrTooLarge) {
-		if t.Alert.Data.Event != nil || len(t.Alert.Data.Message) > shrunkMessageBytes {
-			t.Alert = shrink(t.Alert) // published at the next turn
-			return
-		}
-		d.metrics.refused.Inc()
-		d.log.Error("alert is given up: the broker finds it too large even without its sample; raise max_payload or the max_msg_size of the stream",
-			"alert_id", id, "error", err)
-		err = nil
-	} else if err == nil {
-		d.metrics.alert(t.Alert)
-		d.log.Debug("alert published", "alert_id", id, "type", t.Alert.Type, "key", e.group.key)
-		if !t.causedAt.IsZero() {
-			d.metrics.delay.Observe(time.Since(t.causedAt).Seconds())
-		}
-	}
-	if err != nil {
-		e.publishFailures++
-		e.publishAt = time.Now().Add(backoff(e.publishFailures))
-		d.metrics.failures.Inc()
-		d.publishing.begin(d.log, err)
-		return
-	}
-	d.publishing.over(d.log)
-	e.publishFailures = 0
-	e.group.Pending = slices.Delete(e.group.Pending, i, i+1)
-	e.published = append(e.published, id)
-	if !e.group.Closed && e.storeAt.IsZero() {
-		e.storeAt = time.Now().Add(holdFor)
-	}
-}
-
 // removeClosed removes the groups from the store that are over and told of.
 func (d *desk) removeClosed(ctx context.Context, entries []*entry) {
 	for _, e := range entries {
-		if !e.group.Closed || len(e.group.Pending) > 0 || !e.storeAt.IsZero() || time.Now().Before(e.publishAt) {
+		over := d.groups[e.group.key] == e && e.group.Closed && len(e.group.Pending) == 0 && e.storeAt.IsZero()
+		if !over || time.Now().Before(e.publishAt) {
 			continue
 		}
 		err := d.bucket.remove(ctx, e.group.key, e.revision)
@@ -205,6 +160,7 @@ func (d *desk) removeClosed(ctx context.Context, entries []*entry) {
 			d.storing.begin(d.log, err)
 			continue
 		}
+		crashpoint("removed")
 		d.drop(e)
 	}
 }

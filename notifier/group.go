@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
-
-	"github.com/google/uuid"
 
 	"sluice/schemas"
 )
@@ -20,8 +17,13 @@ import (
 // killed at any point: the next one publishes it under the same id.
 type group struct {
 	// Format is the version of this form.
-	Format int    `json:"format"`
-	Rule   string `json:"rule"`
+	Format int `json:"format"`
+	// Rule names the rules that matched, Why says so in words.
+	Rule string `json:"rule"`
+	Why  string `json:"why,omitempty"`
+	// Receivers are who is told, Quiet names the quiet hours that hold that back.
+	Receivers []string `json:"receivers,omitempty"`
+	Quiet     string   `json:"quiet,omitempty"`
 
 	Tenant      string           `json:"tenant"`
 	Action      string           `json:"action"`
@@ -48,6 +50,12 @@ type group struct {
 	// WindowEnd is before when nothing more is told.
 	WindowEnd time.Time `json:"window_end"`
 
+	// Untold tells that nothing was told of this run yet: it is held, or a storm
+	// that is still being counted. WindowEnd is when to look again.
+	Untold bool `json:"untold,omitempty"`
+	// Acknowledged is who takes care of it; then no more is told but the end.
+	Acknowledged *acknowledgement `json:"acknowledged,omitempty"`
+
 	// Transitions counts what was ever told, Pending is what is yet to be
 	// published, in order.
 	Transitions uint64       `json:"transitions"`
@@ -59,35 +67,27 @@ type group struct {
 	// which of its events were counted. Of another stream it means nothing.
 	Stream int64     `json:"stream"`
 	Folded sequences `json:"folded"`
+	// Storm is for the group that counts together what there is too much of.
+	Storm *storm `json:"storm,omitempty"`
 	// Versions is what is known of the product; nil for rules without versions.
 	Versions *versions `json:"versions,omitempty"`
 
 	key string
 }
 
-// transition is one thing to be told: the alert as it stood when it came about,
-// so that a repetition under the same id says the same.
-type transition struct {
-	Alert       schemas.Alert `json:"alert"`
-	TraceParent string        `json:"traceparent,omitempty"`
-
-	// causedAt is when the event was stored that this is the first word of; zero
-	// for a transition that time brought about or that was read from the store.
-	causedAt time.Time
+// opens tells whether the event would begin something new to tell of.
+func (g *group) opens(o *observation) bool {
+	switch {
+	case g.counted(o):
+		return false
+	case g.Opened == "" || g.Closed:
+		return true
+	}
+	return g.Versions != nil && g.Versions.isNews(o.version)
 }
 
-// among tells whether the transition is one of those.
-func (t *transition) among(others []transition) bool {
-	return slices.ContainsFunc(others, func(o transition) bool { return o.Alert.ID == t.Alert.ID })
-}
-
-// timing is how long things take.
-type timing struct {
-	// interval is the least time between two alerts of a group.
-	interval time.Duration
-	// resolveAfter is how long a trouble must be quiet to be over.
-	resolveAfter time.Duration
-}
+// counted tells whether the event was folded in before.
+func (g *group) counted(o *observation) bool { return g.Stream == o.stream && g.Folded.has(o.sequence) }
 
 // forgetVersionsAfter is how long the versions of a product are known that
 // nobody speaks of any more.
@@ -107,6 +107,8 @@ func (g *group) fold(o *observation, now time.Time, t timing) bool {
 		g.open(o, now, t)
 	case g.Versions != nil:
 		g.foldVersion(o, now, t)
+	case g.Storm != nil:
+		g.addToStorm(o, now)
 	default:
 		g.add(o)
 		g.due(now, t)
@@ -116,20 +118,31 @@ func (g *group) fold(o *observation, now time.Time, t timing) bool {
 
 // open begins to fire.
 func (g *group) open(o *observation, now time.Time, t timing) {
-	g.Format, g.Rule, g.key = groupFormat, o.rule.name, o.key
+	g.Format, g.key, g.Untold, g.Acknowledged = groupFormat, o.key, true, nil
 	g.Tenant, g.Action, g.App = o.tenant, o.action, o.app
-	g.Fingerprint, g.Severity, g.Title = o.fingerprint.text, o.rule.severity, o.title
+	g.Fingerprint, g.Title, g.Severity, g.Receivers = o.fingerprint.text, o.title, o.severity, nil
 	g.Opened = strconv.FormatUint(o.sequence, 10) + "@" + strconv.FormatInt(o.storedAt.UnixNano(), 10)
-	g.Count, g.FirstSeen, g.LastSeen = 0, o.seenAt, o.seenAt
+	g.Count, g.Reported, g.FirstSeen, g.LastSeen = 0, 0, o.seenAt, o.seenAt
+	if g.Storm != nil {
+		g.Storm.begin(now)
+	}
 	g.add(o)
-	if g.Closed || !o.rule.versions {
+	if g.Closed || !o.versions {
 		g.Closed, g.Versions = false, nil
 	}
-	if o.rule.versions {
+	if o.versions {
 		if g.Versions == nil {
 			g.Versions = &versions{}
 		}
 		g.Versions.learn(o.version)
+	}
+	if g.Storm != nil {
+		g.WindowEnd = now.UTC().Add(stormSettle)
+		return
+	}
+	if until := t.heldUntil(g, now); !until.IsZero() {
+		g.WindowEnd = until.UTC()
+		return
 	}
 	g.tell(schemas.AlertFiring, now, t)
 	first := &g.Pending[len(g.Pending)-1]
@@ -150,6 +163,13 @@ func (g *group) foldVersion(o *observation, now time.Time, t timing) {
 func (g *group) add(o *observation) {
 	g.Count++
 	g.Message, g.Event = o.message, o.sample
+	if g.Storm == nil {
+		g.Severity, g.Receivers = o.severity, o.receivers
+	} else {
+		g.Severity, g.Receivers = worse(g.Severity, o.severity), union(g.Receivers, o.receivers)
+		g.Storm.note(o.kind)
+	}
+	g.Rule, g.Why, g.Quiet = o.rule, o.why, o.quiet
 	if o.seenAt.Before(g.FirstSeen) {
 		g.FirstSeen = o.seenAt
 	}
@@ -165,53 +185,57 @@ func (g *group) due(now time.Time, t timing) bool {
 	if at.IsZero() || now.Before(at) {
 		return false
 	}
+	news := g.hasNews()
+	silent := news && t.silenced != nil && t.silenced(g, now)
+	if until := t.heldUntil(g, now); !until.IsZero() && g.speaks(news) && !silent {
+		g.WindowEnd = until.UTC()
+		return false // nobody else needs to know: they see it by the clock too
+	}
 	switch {
-	case g.Versions != nil:
-		g.Closed = true // in silence: an update that is known of is not over
-	case g.Count > g.Reported:
-		g.tell(schemas.AlertUpdate, now, t)
-	default:
+	case g.Opened == "": // the last of what a storm is measured by has passed
 		g.Closed = true
-		g.tell(schemas.AlertResolved, now, t)
+	case silent:
+		g.Reported, g.WindowEnd = g.Count, now.UTC().Add(t.intervalOf(g))
+	case news && g.Untold:
+		g.tell(schemas.AlertFiring, now, t)
+	case news && (g.Storm == nil || g.Count-g.Reported > uint64(max(0, t.stormLimit))):
+		g.tell(schemas.AlertUpdate, now, t)
+	default: // it was quiet
+		g.Closed = true
+		if !g.Untold && g.Versions == nil { // an update that is known of is not over
+			g.tell(schemas.AlertResolved, now, t)
+		}
 	}
 	return true
+}
+
+// hasNews tells whether there is something to tell but the end.
+func (g *group) hasNews() bool {
+	return g.Count > g.Reported && (g.Untold || g.Versions == nil && g.Acknowledged == nil)
+}
+
+// speaks tells whether what is due is told to anybody.
+func (g *group) speaks(news bool) bool {
+	return g.Opened != "" && (news || !g.Untold && g.Versions == nil)
 }
 
 // dueAt is when due has something to do next; zero is never as things stand.
 func (g *group) dueAt(t timing) time.Time {
 	switch {
-	case g.Opened == "" || g.Closed || len(g.Pending) > 0:
+	case g.Closed || len(g.Pending) > 0:
 		return time.Time{}
+	case g.Opened == "":
+		return g.Storm.measuredUntil()
+	case g.hasNews() || g.Storm != nil:
+		return g.WindowEnd
 	case g.Versions != nil:
 		return g.ActiveAt.Add(forgetVersionsAfter)
-	case g.Count > g.Reported:
-		return g.WindowEnd
 	}
-	return g.ActiveAt.Add(t.resolveAfter)
+	if quiet := g.ActiveAt.Add(t.resolveAfter); quiet.After(g.WindowEnd) {
+		return quiet
+	}
+	return g.WindowEnd
 }
-
-// tell appends a transition and begins a new interval.
-func (g *group) tell(kind string, now time.Time, t timing) {
-	g.Transitions++
-	g.Reported, g.WindowEnd = g.Count, now.UTC().Add(t.interval)
-	name := g.key + " " + g.Opened + " " + strconv.FormatUint(g.Transitions, 10)
-	for i := range g.Pending {
-		g.Pending[i].Alert = shrink(g.Pending[i].Alert) // one sample is enough
-	}
-	if len(g.Pending) == maxPending {
-		g.Pending = slices.Delete(g.Pending, 0, 1)
-	}
-	g.Pending = append(g.Pending, transition{
-		Alert: g.alert(uuid.NewSHA1(alertNamespace, []byte(name)), kind, now.UTC().Truncate(time.Microsecond)),
-	})
-}
-
-// maxPending bounds what waits to be published. Only a product of which that many
-// versions come at once gets there; the latest of them are told.
-const maxPending = 16
-
-// alertNamespace is the UUIDv5 of "sluice/alerts" in the URL namespace.
-var alertNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("sluice/alerts"))
 
 // groupFormat is the version of a group's form in the store.
 const groupFormat = 1
@@ -239,6 +263,11 @@ func (g *group) encode() ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
+// empty tells that there is nothing to keep.
+func (g *group) empty() bool {
+	return g.Opened == "" && len(g.Pending) == 0 && (g.Storm == nil || len(g.Storm.Grants) == 0)
+}
+
 var errGroupFormat = errors.New("written in another format")
 
 // decodeGroup reads what encode wrote.
@@ -248,7 +277,7 @@ func decodeGroup(key string, data []byte) (*group, error) {
 		// Its own words may quote the value.
 		return nil, errGroupFormat
 	}
-	if g.Format != groupFormat || g.Opened == "" {
+	if g.Format != groupFormat || g.empty() {
 		return nil, errGroupFormat
 	}
 	return g, nil

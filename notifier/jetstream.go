@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"sluice/internal/broker"
+	"sluice/schemas"
 )
 
 // Bucket is the JetStream key-value store that holds the groups, one key
@@ -195,6 +196,41 @@ func (b *bucket) watch(ctx context.Context) (<-chan jetstream.KeyValueEntry, err
 	}
 	return watcher.Updates(), nil
 }
+
+// alertsSince returns the ids of the alerts that ALERTS has stored since then.
+func alertsSince(ctx context.Context, js jetstream.JetStream, since time.Time) (map[string]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	consumer, err := js.OrderedConsumer(ctx, schemas.StreamAlerts, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since, HeadersOnly: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up alerts: %w", err)
+	}
+	ids := map[string]bool{}
+	for pending := consumer.CachedInfo().NumPending; pending > 0; {
+		batch, err := consumer.Fetch(int(min(pending, fetchAlerts)), jetstream.FetchMaxWait(storeWait/2))
+		if err != nil {
+			return nil, fmt.Errorf("look up alerts: %w", err)
+		}
+		got := uint64(0)
+		for msg := range batch.Messages() {
+			ids[msg.Headers().Get(nats.MsgIdHdr)] = true
+			got++
+		}
+		if err := batch.Error(); err != nil {
+			return nil, fmt.Errorf("look up alerts: %w", err)
+		}
+		if got == 0 {
+			return nil, fmt.Errorf("look up alerts: %d are missing", pending)
+		}
+		pending -= min(got, pending)
+	}
+	return ids, nil
+}
+
+// fetchAlerts is how many headers are read at a time.
+const fetchAlerts = 1000
 
 // follow reports every few seconds how many events wait for the notifiers, and
 // up to which sequence all of them were acknowledged some time ago. What is that

@@ -9,7 +9,8 @@ import (
 // metrics are what the notifier counts. No label has a value that comes out of
 // an event.
 type metrics struct {
-	folded, duplicate, skipped, rejected prometheus.Counter
+	folded, duplicate, skipped, rejected, silenced prometheus.Counter
+	ruleErrors, reloadOK, reloadFailed             prometheus.Counter
 
 	alerts    map[string]map[schemas.Severity]prometheus.Counter // by type and severity
 	refused   prometheus.Counter
@@ -25,15 +26,23 @@ type metrics struct {
 func newMetrics(registry prometheus.Registerer) *metrics {
 	events := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "notifier_events_total",
-		Help: "Events by what became of them: folded into a group, duplicate of one that was, skipped (no rule, or the notifier's own), rejected as unreadable.",
+		Help: "Events by what became of them: folded into a group, duplicate of one that was, skipped (no rule, or the notifier's own), silenced, rejected as unreadable.",
 	}, []string{"outcome"})
 	alerts := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "notifier_alerts_total", Help: "Alerts published, by type and severity.",
 	}, []string{"type", "severity"})
+	reloads := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "notifier_rules_reloads_total", Help: "Times the rules were read again on SIGHUP, by result: ok or failed.",
+	}, []string{"result"})
 	seconds := prometheus.ExponentialBuckets(0.0005, 2, 16) // half a millisecond to 16 s
 	m := &metrics{
 		folded: events.WithLabelValues("folded"), duplicate: events.WithLabelValues("duplicate"),
 		skipped: events.WithLabelValues("skipped"), rejected: events.WithLabelValues("rejected"),
+		silenced: events.WithLabelValues("silenced"),
+		reloadOK: reloads.WithLabelValues("ok"), reloadFailed: reloads.WithLabelValues("failed"),
+		ruleErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "notifier_rule_errors_total", Help: "Conditions and templates that could not be applied to an event.",
+		}),
 		alerts: map[string]map[schemas.Severity]prometheus.Counter{},
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "notifier_alerts_refused_total", Help: "Alerts that the broker finds too large even without their sample; they are given up.",
@@ -62,7 +71,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			m.alerts[kind][severity] = alerts.WithLabelValues(kind, string(severity))
 		}
 	}
-	registry.MustRegister(events, alerts, m.refused, m.groups, m.writes, m.conflicts, m.failures, m.publish, m.delay, m.lag)
+	registry.MustRegister(events, alerts, reloads, m.ruleErrors, m.refused, m.groups, m.writes, m.conflicts, m.failures,
+		m.publish, m.delay, m.lag)
 	return m
 }
 

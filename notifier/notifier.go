@@ -16,11 +16,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"sluice/internal/broker"
+	"sluice/notifier/rules"
 	"sluice/schemas"
 )
 
@@ -37,6 +40,10 @@ type publisher func(context.Context, []*nats.Msg) []broker.Result
 func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Conn) publisher) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
+	set, err := rules.Load(cfg.File)
+	if err != nil {
+		return fmt.Errorf("NOTIFIER_CONFIG: %w", err)
+	}
 	conn, err := broker.Connect(ctx, cfg.NATS, "notifier", log)
 	if err != nil {
 		return err
@@ -45,15 +52,7 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Co
 	if err := conn.EnsureStreams(ctx, schemas.CleanStream(), schemas.AlertsStream()); err != nil {
 		return err
 	}
-	clean, err := conn.JS.Stream(ctx, schemas.StreamClean)
-	if err != nil {
-		return fmt.Errorf("look up stream %s: %w", schemas.StreamClean, err)
-	}
-	consumer, err := conn.EnsureConsumer(ctx, schemas.NotifierConsumer(actions(defaultRules())...))
-	if err != nil {
-		return err
-	}
-	groups, err := openBucket(ctx, conn.JS)
+	p, err := prepare(ctx, conn, set)
 	if err != nil {
 		return err
 	}
@@ -64,32 +63,78 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Co
 	defer stop()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(2*drainWait, stop) })()
 
-	d := newDesk(cfg.timing(), groups, clean.CachedInfo().Created.UnixNano(), newMetrics(cfg.Telemetry.Registry), log)
+	d, err := newDesk(cfg.timing(), set, p.groups, p.stream, newMetrics(cfg.Telemetry.Registry), log)
+	if err != nil {
+		return err
+	}
 	d.publish = conn.Publish
+	d.sent = func(ctx context.Context, since time.Time) (map[string]bool, error) {
+		return alertsSince(ctx, conn.JS, since)
+	}
 	if wrap != nil {
 		d.publish = wrap(conn)
 	}
-	changes, err := groups.watch(work)
-	if err != nil {
+	from := inputs{}
+	if from.silences, err = p.silences.watch(work); err != nil {
 		return err
 	}
-	if err := d.load(ctx, changes); err != nil {
+	if from.changes, err = p.groups.watch(work); err != nil {
+		return err
+	}
+	if err := d.load(ctx, from); err != nil {
 		return fmt.Errorf("load open alerts: %w", err)
 	}
-	feed, err := conn.Subscribe(ctx, consumer, feedBuffer)
+	stopAnswering, err := serveRequests(work, conn.NC, p.groups, p.silences, log)
 	if err != nil {
 		return err
 	}
-	floors := make(chan uint64)
-	go follow(ctx, consumer, d.metrics, floors)
+	defer stopAnswering()
+	feed, err := conn.Subscribe(ctx, p.consumer, feedBuffer)
+	if err != nil {
+		return err
+	}
+	floors, sets := make(chan uint64), make(chan *rules.Set)
+	from.floors, from.sets = floors, sets
+	reload := &reloader{file: cfg.File, conn: conn, metrics: d.metrics, log: log}
+	var background sync.WaitGroup
+	background.Go(func() { follow(ctx, p.consumer, d.metrics, floors) })
+	background.Go(func() { reload.run(ctx, cfg.Reload, sets) })
+	defer background.Wait()
+	defer end()
 	cfg.Telemetry.Ready("notifier", conn.Healthy)
-	log.Info("watching for events", "actions", actions(d.reader.rules), "open_groups", len(d.groups),
+	log.Info("watching for events", "rules", len(set.Rules), "actions", shownActions(set), "open_groups", d.open(),
 		"interval", cfg.GroupInterval, "resolve_after", cfg.ResolveAfter)
-	if err := d.run(work, feed.C(), changes, floors); err != nil {
+	if err := d.run(work, feed.C(), from); err != nil {
 		return err
 	}
 	if err := feed.Err(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
+}
+
+// parts are what a notifier has in the broker.
+type parts struct {
+	// stream is when EVENTS_CLEAN was created, in Unix nanoseconds.
+	stream   int64
+	consumer jetstream.Consumer
+	groups   *bucket
+	silences *Silences
+}
+
+// prepare makes what is not there.
+func prepare(ctx context.Context, conn *broker.Conn, set *rules.Set) (p parts, err error) {
+	clean, err := conn.JS.Stream(ctx, schemas.StreamClean)
+	if err != nil {
+		return p, fmt.Errorf("look up stream %s: %w", schemas.StreamClean, err)
+	}
+	p.stream = clean.CachedInfo().Created.UnixNano()
+	if p.consumer, err = conn.EnsureConsumer(ctx, schemas.NotifierConsumer(set.Actions()...)); err != nil {
+		return p, err
+	}
+	if p.groups, err = openBucket(ctx, conn.JS); err != nil {
+		return p, err
+	}
+	p.silences, err = OpenSilences(ctx, conn.JS)
+	return p, err
 }

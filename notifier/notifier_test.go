@@ -3,7 +3,6 @@ package notifier
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,9 +10,9 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice/internal/broker"
+	"sluice/notifier/rules"
 	"sluice/schemas"
 )
 
@@ -205,8 +204,43 @@ func TestFloodCostsFewWrites(t *testing.T) {
 	}
 }
 
+// TestHundredThousandIdenticalEvents is the flood that this is all about: at most
+// one alert, and one more for each interval that has begun.
+func TestHundredThousandIdenticalEvents(t *testing.T) {
+	w := newWorld(t)
+	const (
+		events   = 100_000
+		interval = 2 * time.Second
+	)
+	w.start(interval, long, nil)
+	w.start(interval, long, nil)
+	began := time.Now()
+	for range events / 1000 {
+		w.events(1000, "system_exception", boom)
+	}
+	w.wantAcknowledged()
+	w.eventually("all of them told", func() bool {
+		alerts := w.alerts()
+		return len(alerts) > 0 && alerts[len(alerts)-1].Data.Count == events
+	}, func() any { return brief(w.alerts()) })
+	took := time.Since(began)
+	most := 1 + int((took+interval-1)/interval)
+	got := brief(w.alerts())
+	t.Logf("%d events in %s: %d alerts of at most %d: %v", events, took.Round(time.Millisecond), len(got), most, got)
+	if len(got) > most {
+		t.Errorf("%d alerts, at most %d", len(got), most)
+	}
+	clean, err := w.conn.JS.Stream(t.Context(), schemas.StreamClean)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := clean.CachedInfo().State.Msgs; n != events {
+		t.Errorf("%d events on the clean stream", n)
+	}
+}
+
 func TestTooManyGroupsAreCountedTogether(t *testing.T) {
-	d := newDesk(testTiming, nil, 1, newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	d := testDesk(t)
 	for i := range maxGroups {
 		d.add(fmt.Sprintf("default.%d", i))
 	}
@@ -281,7 +315,7 @@ func TestKilledAfterPublish(t *testing.T) {
 // of half a minute.
 func (w *world) redeliverSoon() {
 	w.t.Helper()
-	want := schemas.NotifierConsumer(actions(defaultRules())...)
+	want := schemas.NotifierConsumer(rules.Default().Actions()...)
 	want.AckWait = time.Second
 	if _, err := w.conn.EnsureConsumer(w.t.Context(), want); err != nil {
 		w.t.Fatal(err)
@@ -334,7 +368,7 @@ func TestTooLargeAlertsLoseTheirSample(t *testing.T) {
 
 func TestRedeliveryIsNotCountedTwice(t *testing.T) {
 	w := newWorld(t)
-	if _, err := w.conn.EnsureConsumer(t.Context(), schemas.NotifierConsumer(actions(defaultRules())...)); err != nil {
+	if _, err := w.conn.EnsureConsumer(t.Context(), schemas.NotifierConsumer(rules.Default().Actions()...)); err != nil {
 		t.Fatal(err)
 	}
 	// A reader that takes the events and never acknowledges them: they come

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"sluice/notifier/rules"
 	"sluice/schemas"
 	"sluice/schemas/jsontoken"
 )
@@ -42,9 +44,20 @@ type incoming struct {
 	storedAt time.Time
 }
 
-// observation is what a rule sees in an event.
+// observation is what the rules make of an event.
 type observation struct {
-	rule rule
+	// rule names the rules that matched, why says for a person by what, and what
+	// makes two events the same trouble.
+	rule, why string
+	severity  schemas.Severity
+	receivers []string
+	// quiet names the quiet hours that hold its alert back, "" for none.
+	quiet string
+	// versions makes one alert for each new version of a product.
+	versions bool
+	// custom are the names of the rules where a file decided: they are part of
+	// the group, since each may have other receivers.
+	custom []string
 	// key names the group in the store.
 	key                 string
 	tenant, action, app string
@@ -52,6 +65,8 @@ type observation struct {
 	title, message      string
 	// version is what an update is available to, "" for rules without versions.
 	version string
+	// kind tells a storm which group it would have been.
+	kind uint64
 	// sample is the event, nil if it is too large to be shown.
 	sample      json.RawMessage
 	traceParent string
@@ -64,15 +79,23 @@ type observation struct {
 // Why an event is not observed.
 var (
 	errOwn    = errors.New("the notifier's own event")
-	errNoRule = errors.New("no rule for the action")
+	errNoRule = errors.New("no rule matches")
 )
 
 // reader turns events into observations. It keeps its memory and is not safe for
 // concurrent use.
 type reader struct {
-	rules   []rule
+	rules *rules.Set
+	clean *cleaner
+	// broken and badTemplate take note of a rule that cannot be applied to an
+	// event; both may be nil.
+	broken func(rule string)
+	// passed takes note of the rules that do not match; it may be nil.
+	passed  func(rules.Passed)
 	decoder schemas.Decoder
-	event   schemas.Event
+
+	because, becauseRule, becauseBasis string
+	event                              schemas.Event
 }
 
 // read observes one event. The error is errOwn, errNoRule or says, without any
@@ -85,18 +108,27 @@ func (r *reader) read(in incoming) (*observation, error) {
 	if err := schemas.CheckTenant(tenant); err != nil {
 		return nil, err
 	}
-	matched, ok := match(r.rules, action)
-	if !ok {
-		return nil, errNoRule
-	}
 	if err := r.decoder.Decode(in.data, &r.event); err != nil {
 		return nil, fmt.Errorf("read event: %w", err)
 	}
 	if r.event.App == source {
 		return nil, errOwn
 	}
+	event := rules.Event{
+		Tenant: tenant, Action: action, App: r.event.App, Address: r.event.ClientIP,
+		User: r.event.User, Brand: r.event.Brand, Data: in.data,
+	}
+	decision, ok, broken := r.rules.Decide(&event, r.passed)
+	for _, name := range broken {
+		r.complain(name)
+	}
+	if !ok {
+		return nil, errNoRule
+	}
 	o := &observation{
-		rule: matched, tenant: tenant, action: action, app: cutBytes(r.event.App, maxAppBytes),
+		rule: strings.Join(decision.Rules, ","), severity: decision.Severity, receivers: decision.Receivers,
+		quiet: decision.Quiet, versions: decision.Versions,
+		tenant: tenant, action: action, app: cutBytes(r.event.App, maxAppBytes),
 		stream: in.stream, sequence: in.sequence, storedAt: in.storedAt.UTC(),
 		seenAt: seenAt(r.event.Created, in.storedAt),
 	}
@@ -111,12 +143,58 @@ func (r *reader) read(in incoming) (*observation, error) {
 	if !ok {
 		context = -1
 	}
-	if matched.versions {
+	if decision.Custom {
+		o.custom = decision.Rules
+	}
+	if decision.Versions {
 		o.describeVersion(tape, context)
 	} else {
 		o.describeTrouble(tape, context)
 	}
+	o.why = r.why(o, &decision)
+	r.word(o, &event, &decision)
 	return o, nil
+}
+
+// why says by what the event became an alert. It remembers the last: a flood comes
+// for one reason.
+func (r *reader) why(o *observation, decision *rules.Decision) string {
+	if r.because == "" || r.becauseRule != o.rule || r.becauseBasis != o.fingerprint.basis {
+		r.becauseRule, r.becauseBasis = o.rule, o.fingerprint.basis
+		r.because = fmt.Sprintf("rule %s matched %s; the same trouble is known by: %s",
+			o.rule, titleOf(decision.Matched()), o.fingerprint.basis)
+	}
+	return r.because
+}
+
+// word applies the rule's templates, and takes out of the texts what must not be
+// shown: a template may have put a credential together.
+func (r *reader) word(o *observation, event *rules.Event, decision *rules.Decision) {
+	texts := rules.Texts{Title: o.title, Message: o.message, Fingerprint: o.fingerprint.text, Rule: o.rule}
+	render := func(t *rules.Template, plain string) string {
+		if t == nil {
+			return plain
+		}
+		text, err := t.Render(event, texts)
+		if err != nil {
+			r.complain(decision.Rules[0])
+			return plain
+		}
+		return text
+	}
+	title, message := r.clean.texts(o.tenant, render(decision.Title, o.title), render(decision.Message, o.message))
+	if title = titleOf(title); title != "" {
+		o.title = title
+	} else {
+		o.title = titleOf(o.action)
+	}
+	o.message = cutBytes(message, maxMessageBytes)
+}
+
+func (r *reader) complain(rule string) {
+	if r.broken != nil {
+		r.broken(rule)
+	}
 }
 
 // seenAt is the event's own time, to the microsecond like all times here, but
@@ -141,7 +219,7 @@ func (o *observation) describeTrouble(tape *jsontoken.Tape, context int) {
 		}
 	}
 	o.fingerprint = fingerprintOf(t)
-	o.key = groupKey(o.tenant, o.action, o.fingerprint.text)
+	o.key = groupKey(o.tenant, o.action, o.fingerprint.text, o.custom...)
 	o.title, o.message = t.words(o.action)
 }
 
@@ -193,7 +271,7 @@ func (o *observation) describeVersion(tape *jsontoken.Tape, context int) {
 		o.version = fingerprintOf(trouble{app: o.app, message: message}).text
 	}
 	o.fingerprint = fingerprint{digest("version", product, o.version), basisVersion}
-	o.key = groupKey(o.tenant, o.action, digest("product", product))
+	o.key = groupKey(o.tenant, o.action, digest("product", product), o.custom...)
 	fallback := "An update is available"
 	if product != "" {
 		fallback = product + ": an update is available"
@@ -216,15 +294,15 @@ func (o *observation) describeVersion(tape *jsontoken.Tape, context int) {
 // is no room for to keep apart.
 func (o *observation) overflow() *observation {
 	c := *o
-	c.rule.versions, c.version = false, ""
+	c.versions, c.version = false, ""
 	c.fingerprint = fingerprint{digest("overflow"), basisOverflow}
-	c.key = groupKey(o.tenant, o.action, c.fingerprint.text)
+	c.key = groupKey(o.tenant, o.action, c.fingerprint.text, o.custom...)
 	c.title = fmt.Sprintf("More than %d different alerts are open: further ones by %s are counted here", maxGroups, o.action)
 	return &c
 }
 
 // groupKey names a group in the store: the tenant, for permissions by tenant,
 // and a digest of all that makes it this group.
-func groupKey(tenant, action, identity string) string {
-	return tenant + "." + hexDigest(fingerprintVersion, tenant, action, identity)
+func groupKey(tenant, action, identity string, rules ...string) string {
+	return tenant + "." + hexDigest(append([]string{fingerprintVersion, tenant, action, identity}, rules...)...)
 }

@@ -62,7 +62,7 @@ func TestWhatIsNotObserved(t *testing.T) {
 		{"subject", "events.clean.a", `{}`, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := reader{rules: defaultRules()}
+			r := newReader(t)
 			o, err := r.read(incoming{subject: c.subject, data: []byte(c.event), storedAt: storedAt})
 			if o != nil || err == nil || c.want != nil && !errors.Is(err, c.want) {
 				t.Fatalf("got %+v, %v", o, err)
@@ -146,7 +146,7 @@ func FuzzRead(f *testing.F) {
 	} {
 		f.Add([]byte(event))
 	}
-	r := reader{rules: defaultRules()}
+	r := newReader(f)
 	f.Fuzz(func(t *testing.T, event []byte) {
 		for _, action := range []string{schemas.ActionSystemException, schemas.ActionUpdateAvailable} {
 			in := incoming{subject: schemas.CleanSubject("default", action), data: event, stream: 1, sequence: 1, storedAt: storedAt}

@@ -21,6 +21,11 @@ type entry struct {
 	// to be acknowledged once it has them.
 	folded     []*observation
 	deliveries []broker.Delivery
+	// asks are the groups that this one, which measures storms, has been asked for
+	// since it was written, and meter is the entry that this one has asked: it is
+	// written first.
+	asks  []ask
+	meter *entry
 	// published are the ids of alerts that are published but that the store
 	// still has as pending.
 	published []string
@@ -35,6 +40,12 @@ type entry struct {
 
 	at    time.Time // when there is something to do
 	index int       // in the queue, -1 outside
+}
+
+// ask is one group to be opened, by its entry, and until when that counts.
+type ask struct {
+	entry *entry
+	until time.Time
 }
 
 // foreignGrace is how much longer a group of another notifier waits for that one
@@ -53,7 +64,7 @@ func (e *entry) dueAt(t timing) time.Time {
 // next is when there is something to do: store, publish or remove, or what is
 // due by time. It is always some time: every group ends.
 func (e *entry) next(t timing) time.Time {
-	at := e.publishAt
+	at := e.tellAt()
 	switch {
 	case !e.storeAt.IsZero():
 		at = e.storeAt
@@ -62,6 +73,17 @@ func (e *entry) next(t timing) time.Time {
 	}
 	if due := e.dueAt(t); !due.IsZero() && due.Before(at) {
 		return due
+	}
+	return at
+}
+
+// tellAt is before when nothing of what is pending is published.
+func (e *entry) tellAt() time.Time {
+	at := e.publishAt
+	if len(e.group.Pending) > 0 {
+		if other := e.group.Pending[0].takeOverAt(); other.After(at) {
+			return other
+		}
 	}
 	return at
 }

@@ -15,12 +15,24 @@ import (
 
 var errWatchEnded = errors.New("the watch on the open alerts has ended")
 
-// load reads every open group, until the watch says that there is no more. What
-// was left pending is published at once.
-func (d *desk) load(ctx context.Context, changes <-chan jetstream.KeyValueEntry) error {
+// load reads every silence and every open group, until the watch says that there
+// is no more. What was left pending is published soon.
+func (d *desk) load(ctx context.Context, from inputs) error {
+	for loaded := false; !loaded; {
+		select {
+		case change, open := <-from.silences:
+			if !open {
+				return errWatchEnded
+			}
+			d.learnSilence(change)
+			loaded = change == nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	for {
 		select {
-		case change, open := <-changes:
+		case change, open := <-from.changes:
 			switch {
 			case !open:
 				return errWatchEnded
@@ -28,10 +40,6 @@ func (d *desk) load(ctx context.Context, changes <-chan jetstream.KeyValueEntry)
 				return nil
 			}
 			d.change(change, time.Now())
-			if e := d.groups[change.Key()]; e != nil {
-				e.publishAt = time.Time{}
-				d.settle(e)
-			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -60,7 +68,7 @@ func (d *desk) change(change jetstream.KeyValueEntry, now time.Time) {
 
 // settle puts the entry back into the queue, or forgets it if nothing is left.
 func (d *desk) settle(e *entry) {
-	if e.group.Opened == "" {
+	if e.group.empty() && len(e.asks) == 0 && e.storeAt.IsZero() {
 		d.drop(e)
 		return
 	}
@@ -79,10 +87,15 @@ func (d *desk) rebase(e *entry, value []byte, revision uint64, now time.Time) {
 			g = decoded
 		}
 	}
-	ours := e.group.Pending
+	if e.group.Storm != nil && g.Storm == nil {
+		g.Storm = &storm{}
+	}
+	g.recognise(e.group.Pending, now)
+	if (g.Storm != nil) != (e.group.Storm != nil) {
+		d.meters++ // it cannot cease to be one
+	}
 	e.group, e.revision, e.mine = g, revision, false
 	unstored := e.forgetPublished()
-	foreign := len(g.Pending) > 0 && !slices.ContainsFunc(g.Pending, func(t transition) bool { return t.among(ours) })
 	pending := len(g.Pending)
 	folded := e.folded[:0]
 	for _, o := range e.folded {
@@ -91,11 +104,13 @@ func (d *desk) rebase(e *entry, value []byte, revision uint64, now time.Time) {
 		}
 	}
 	e.folded = folded
+	asked := len(e.asks) > 0
+	d.askAgain(e, now)
+	folded = e.folded
 	e.publishAt = time.Time{}
-	if foreign {
-		e.publishAt = now.Add(takeOver) // whoever has stored it is about to publish it
-	}
 	switch {
+	case asked && (len(e.asks) > 0 || len(folded) > 0):
+		e.storeAt = now
 	case !unstored && len(folded) == 0:
 		e.storeAt = time.Time{}
 		d.release(e)
@@ -103,6 +118,19 @@ func (d *desk) rebase(e *entry, value []byte, revision uint64, now time.Time) {
 		e.storeAt, e.publishAt = now, time.Time{}
 	case e.storeAt.IsZero():
 		e.storeAt = now.Add(holdFor)
+	}
+}
+
+// recognise takes over what was known of the transitions that are pending.
+func (g *group) recognise(known []transition, now time.Time) {
+	for i := range g.Pending {
+		t := &g.Pending[i]
+		t.knownAt = now
+		for k := range known {
+			if k := &known[k]; k.Alert.ID == t.Alert.ID && (k.stored || !k.own) {
+				t.own, t.stored, t.knownAt, t.causedAt = k.own, k.stored, k.knownAt, k.causedAt
+			}
+		}
 	}
 }
 

@@ -64,6 +64,20 @@ func (s *sequences) add(sequence uint64) bool {
 	return true
 }
 
+// has tells whether the set holds the sequence.
+func (s *sequences) has(sequence uint64) bool {
+	if sequence <= s.floor {
+		return true
+	}
+	i, _ := slices.BinarySearchFunc(s.runs, sequence, func(r sequenceRun, q uint64) int {
+		if r.last < q {
+			return -1
+		}
+		return 1
+	})
+	return i < len(s.runs) && s.runs[i].first <= sequence
+}
+
 // raise puts everything up to floor into the set.
 func (s *sequences) raise(floor uint64) {
 	if floor <= s.floor {

@@ -83,10 +83,18 @@ func alertLine(data []byte) string {
 	if d.Count > 1 {
 		line += fmt.Sprintf("  (%d times since %s)", d.Count, d.FirstSeen.UTC().Format(time.RFC3339))
 	}
-	return strings.Map(func(r rune) rune { // a title may hold what a terminal would obey
+	if d.Silence != "" && alert.Type == schemas.AlertFiring {
+		line += "  [" + d.Silence + "]"
+	}
+	return printable(line) // a title may hold what a terminal would obey
+}
+
+// printable has spaces in place of what is no character to be seen.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return ' '
-	}, line)
+	}, text)
 }

@@ -50,6 +50,15 @@ type AlertData struct {
 	Count     uint64    `json:"count"`
 	FirstSeen time.Time `json:"first_seen"`
 	LastSeen  time.Time `json:"last_seen"`
+	// Different is how many groups a storm has counted together; 0 for an alert of
+	// one trouble.
+	Different int `json:"different,omitempty"`
+	// Rule names the rules that matched, Group the group in the notifier's state,
+	// Why says both in words, and Silence is the command that stops these alerts.
+	Rule    string `json:"rule,omitempty"`
+	Group   string `json:"group,omitempty"`
+	Why     string `json:"why,omitempty"`
+	Silence string `json:"silence,omitempty"`
 	// Event is a sample: the clean event that caused the alert.
 	Event json.RawMessage `json:"event,omitempty"`
 }

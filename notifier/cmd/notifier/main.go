@@ -8,10 +8,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"slices"
+	"syscall"
 	"time"
 
 	"sluice/internal/daemon"
 	"sluice/notifier"
+	"sluice/notifier/rules"
 	"sluice/schemas"
 )
 
@@ -24,6 +28,10 @@ func run(ctx context.Context, args []string) error {
 		if err := daemon.Load("NOTIFIER", &cfg); err != nil {
 			return err
 		}
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+		cfg.Reload = hangups
 		return daemon.Service(ctx, "notifier", cfg.HTTPAddr, &cfg.Process, func(ctx context.Context, log *slog.Logger) error {
 			return notifier.Run(ctx, cfg, log)
 		})
@@ -32,12 +40,18 @@ func run(ctx context.Context, args []string) error {
 	case args[0] == "-version" || args[0] == "--version":
 		fmt.Println(daemon.Version)
 		return nil
-	case (args[0] == "explain" || args[0] == "watch") && daemon.AskedForHelp(args[1:]):
+	case slices.Contains([]string{"explain", "watch", "silence", "acknowledge", "rules"}, args[0]) && daemon.AskedForHelp(args[1:]):
 		return help().Print(os.Stdout, &cfg)
 	case args[0] == "explain":
 		return explain(args[1:], os.Stdin, os.Stdout)
 	case args[0] == "watch":
 		return watch(ctx, args[1:], os.Stdout)
+	case args[0] == "silence":
+		return silence(ctx, args[1:], os.Stdout)
+	case args[0] == "acknowledge":
+		return acknowledge(ctx, args[1:], os.Stdout)
+	case args[0] == "rules":
+		return checkRules(args[1:], os.Stdout)
 	}
 	return daemon.Usage("unknown command %q", args[0])
 }
@@ -49,8 +63,14 @@ func help() daemon.Help {
 			"the following ones as a count.",
 		Commands: [][2]string{
 			{"notifier", "run the service"},
-			{"notifier explain [-tenant T] EVENT.json", "say which rule an event meets, in which group and as what alert; - is stdin"},
+			{"notifier explain [-tenant T] EVENT.json", "say which rule an event meets, in which group, for whom and as what alert; - is stdin"},
 			{"notifier watch [-tenant T] [-since 24h] [-json]", "print alerts, those of the last day and then each as it comes; -json prints them as they are"},
+			{"notifier silence add [-for 4h] [-author A] [-comment C] NAME=VALUE...", "tell nobody of what matches for a while; NAME is tenant, action, app, rule, severity, fingerprint or group"},
+			{"notifier silence list [-json]", "show the silences in force"},
+			{"notifier silence remove ID...", "end them"},
+			{"notifier acknowledge [-by B] [-comment C] GROUP", "tell no more of an open alert but its end"},
+			{"notifier rules check FILE", "say what is wrong with a file of rules, or what it holds"},
+			{"notifier rules schema", "print the JSON Schema of that file"},
 			{"notifier -version", "print the version"},
 		},
 	}
@@ -85,7 +105,15 @@ func explain(args []string, stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("read event: %w", err)
 	}
-	return notifier.Explain(stdout, *tenant, data)
+	var cfg notifier.Config
+	if err := daemon.Load("NOTIFIER", &cfg); err != nil {
+		return err
+	}
+	set, err := rules.Load(cfg.File)
+	if err != nil {
+		return fmt.Errorf("NOTIFIER_CONFIG: %w", err)
+	}
+	return notifier.Explain(stdout, set, *tenant, data)
 }
 
 func watch(ctx context.Context, args []string, stdout io.Writer) error {

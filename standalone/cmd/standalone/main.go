@@ -52,9 +52,11 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	cfg.Demo = *demo
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-	cfg.Redactor.Reload = hangups
+	for _, reload := range []*<-chan os.Signal{&cfg.Redactor.Reload, &cfg.Notifier.Reload} { // each reads its own rules again
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+		*reload = hangups
+	}
 	return standalone.Run(ctx, cfg, cfg.Logger(os.Stderr))
 }

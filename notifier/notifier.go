@@ -7,8 +7,8 @@
 // opens a group becomes an alert at least once, under an id that stays the same
 // over retries; that between two alerts of a group there is at least the
 // interval; and that an event delivered twice is counted once. It refuses to
-// answer itself: its own events never become alerts. It sends nothing to anybody
-// but the ALERTS stream.
+// answer itself: its own events never become alerts. It tells the ALERTS stream;
+// package outbox brings alerts from there to receivers.
 package notifier
 
 import (
@@ -27,7 +27,9 @@ import (
 // Run is the service. It needs cfg.Telemetry. It returns nil when ctx has ended
 // and everything in hand is stored or left to be delivered again.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
-	return run(ctx, cfg, log, nil)
+	return both(ctx,
+		func(ctx context.Context) error { return run(ctx, cfg, log, nil) },
+		func(ctx context.Context) error { return deliver(ctx, cfg, log) })
 }
 
 // publisher is how alerts leave: broker.Conn's Publish.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"sluice/internal/daemon"
@@ -32,12 +33,16 @@ func run(ctx context.Context, args []string) error {
 	case args[0] == "-version" || args[0] == "--version":
 		fmt.Println(daemon.Version)
 		return nil
-	case (args[0] == "explain" || args[0] == "watch") && daemon.AskedForHelp(args[1:]):
+	case slices.Contains([]string{"explain", "watch", "test", "outbox"}, args[0]) && daemon.AskedForHelp(args[1:]):
 		return help().Print(os.Stdout, &cfg)
 	case args[0] == "explain":
 		return explain(args[1:], os.Stdin, os.Stdout)
 	case args[0] == "watch":
 		return watch(ctx, args[1:], os.Stdout)
+	case args[0] == "test":
+		return test(ctx, args[1:], os.Stdout)
+	case args[0] == "outbox":
+		return tendOutbox(ctx, args[1:], os.Stdout)
 	}
 	return daemon.Usage("unknown command %q", args[0])
 }
@@ -46,11 +51,14 @@ func help() daemon.Help {
 	return daemon.Help{
 		Name: "notifier",
 		Summary: "Turns clean events into alerts on the ALERTS stream: the first of a trouble at once,\n" +
-			"the following ones as a count.",
+			"the following ones as a count. Delivers alerts to receivers.",
 		Commands: [][2]string{
 			{"notifier", "run the service"},
 			{"notifier explain [-tenant T] EVENT.json", "say which rule an event meets, in which group and as what alert; - is stdin"},
 			{"notifier watch [-tenant T] [-since 24h] [-json]", "print alerts, those of the last day and then each as it comes; -json prints them as they are"},
+			{"notifier test RECEIVER", "send a sample alert to a receiver of NOTIFIER_CONFIG and say what happened"},
+			{"notifier outbox list [-json] [RECEIVER]", "list receivers, and the alerts that one has not taken and why"},
+			{"notifier outbox replay RECEIVER [SEQ...]", "have them delivered again, all or those, and enable the receiver if it is disabled"},
 			{"notifier -version", "print the version"},
 		},
 	}

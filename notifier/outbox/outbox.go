@@ -1,0 +1,157 @@
+// Package outbox delivers alerts to receivers.
+//
+// It owns when an alert is sent, how long it is tried, and what becomes of one
+// that a receiver does not take. Each receiver has a durable consumer of its own
+// on ALERTS and a goroutine of its own, so that a slow one delays nobody. It
+// promises that an alert that names a receiver reaches it at least once, under an
+// id that stays the same, in the order of the stream and by one notifier at a
+// time; or else is kept in ALERTS_OUTBOX for a person. It refuses to hurry: a
+// receiver that is down is tried again and again, less and less often, and what
+// comes after waits. Nothing that happens here becomes an event.
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice/internal/broker"
+	"sluice/notifier/receiver"
+	"sluice/schemas"
+)
+
+// Outbox delivers to receivers. It is made once in a process.
+type Outbox struct {
+	conn    *broker.Conn
+	env     receiver.Env
+	metrics *metrics
+	clock   clock
+	log     *slog.Logger
+}
+
+// New returns an outbox that counts in the registry. What env lacks, broker and
+// engine, is added.
+func New(conn *broker.Conn, env receiver.Env, registry prometheus.Registerer, log *slog.Logger) (*Outbox, error) {
+	if env.Engine == nil {
+		var err error
+		if env.Engine, err = receiver.NewEngine(); err != nil {
+			return nil, err
+		}
+	}
+	env.Broker = conn
+	return &Outbox{conn: conn, env: env, metrics: newMetrics(registry), clock: wallClock{}, log: log}, nil
+}
+
+// Run delivers to the receivers until ctx ends; nil means that what was being
+// sent is through, and the rest is left to be delivered again. It may be run
+// again, with other receivers. A receiver whose secrets cannot be read is an
+// error before anything is sent.
+func (o *Outbox) Run(ctx context.Context, receivers []receiver.Receiver) error {
+	if len(receivers) == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	var (
+		senders []receiver.Sender
+		errs    []error
+	)
+	for _, r := range receivers {
+		s, err := r.Open(o.env)
+		senders, errs = append(senders, s), append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	store, err := openStore(ctx, o.conn)
+	if err != nil {
+		return err
+	}
+	var group sync.WaitGroup
+	for i, r := range receivers {
+		w := &worker{
+			receiver: r, sender: senders[i], engine: o.env.Engine, store: store, conn: o.conn, clock: o.clock,
+			limit: newLimit(r.Rate), metrics: o.metrics.of(r.Name), done: map[string]uint64{},
+			log: o.log.With("receiver", r.Name, "type", r.Type),
+		}
+		group.Go(func() {
+			defer w.sender.Close()
+			w.run(ctx)
+		})
+	}
+	o.log.Info("delivering alerts", "receivers", len(receivers))
+	group.Wait()
+	return nil
+}
+
+// Store is what is known of receivers outside the process that delivers: the
+// alerts kept, and which receivers are disabled.
+type Store struct {
+	conn     *broker.Conn
+	stream   jetstream.Stream
+	disabled jetstream.KeyValue
+}
+
+// stateBytes is the most that the bucket of receivers takes: 64 KiB hold some
+// hundred.
+const stateBytes = 64 << 10
+
+func openStore(ctx context.Context, conn *broker.Conn) (*Store, error) {
+	if err := conn.EnsureStreams(ctx, schemas.AlertsStream(), schemas.OutboxStream()); err != nil {
+		return nil, err
+	}
+	bucket, err := conn.JS.KeyValue(ctx, schemas.BucketReceivers)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		bucket, err = conn.JS.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: schemas.BucketReceivers, Description: "receivers of alerts that are disabled", MaxBytes: stateBytes, History: 1,
+		})
+		if errors.Is(err, jetstream.ErrBucketExists) { // another notifier was faster
+			bucket, err = conn.JS.KeyValue(ctx, schemas.BucketReceivers)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", schemas.BucketReceivers, err)
+	}
+	stream, err := conn.JS.Stream(ctx, schemas.StreamOutbox)
+	if err != nil {
+		return nil, fmt.Errorf("look up stream %s: %w", schemas.StreamOutbox, err)
+	}
+	return &Store{conn: conn, stream: stream, disabled: bucket}, nil
+}
+
+// Open finds the outbox on a broker, for looking into it.
+func Open(ctx context.Context, conn *broker.Conn) (*Store, error) {
+	if _, err := conn.JS.Stream(ctx, schemas.StreamOutbox); errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("there is no stream %s on this broker: start a notifier with receivers, which makes it", schemas.StreamOutbox)
+	}
+	return openStore(ctx, conn)
+}
+
+// clock is time, which tests move.
+type clock interface {
+	Now() time.Time
+	After(d time.Duration) <-chan time.Time
+}
+
+type wallClock struct{}
+
+func (wallClock) Now() time.Time                         { return time.Now() }
+func (wallClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, c clock, d time.Duration) error {
+	if err := ctx.Err(); err != nil || d <= 0 {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.After(d):
+		return nil
+	}
+}

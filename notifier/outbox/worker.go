@@ -1,0 +1,301 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"sluice/internal/broker"
+	"sluice/notifier/receiver"
+	"sluice/redactor/redact"
+	"sluice/schemas"
+)
+
+// worker delivers to one receiver, one alert at a time. Its goroutine owns all of
+// it.
+type worker struct {
+	receiver receiver.Receiver
+	sender   receiver.Sender
+	engine   *redact.Engine
+	store    *Store
+	conn     *broker.Conn
+	clock    clock
+	limit    *rate.Limiter
+	breaker  breaker
+	metrics  *receiverMetrics
+	// done is, for each stream, the last message that is through: should its
+	// acknowledgement be lost, it is not sent again.
+	done map[string]uint64
+	log  *slog.Logger
+}
+
+var (
+	errDisabled = errors.New("the receiver is disabled")
+	// errStopped: the message went back, to be delivered again.
+	errStopped = errors.New("stopped")
+)
+
+// startAgain is how soon to begin anew after the broker has failed.
+const startAgain = time.Second
+
+// run delivers until ctx ends. A receiver that was disabled is tried again now,
+// since somebody has started the notifier.
+func (w *worker) run(ctx context.Context) {
+	if err := w.store.enable(ctx, w.receiver.Name); err != nil && ctx.Err() == nil {
+		w.log.Warn("mark the receiver as enabled", "error", err)
+	}
+	for ctx.Err() == nil {
+		err := w.store.waitEnabled(ctx, w.receiver.Name)
+		if err == nil {
+			w.metrics.state.Set(stateWorking)
+			err = w.serve(ctx)
+		}
+		switch {
+		case errors.Is(err, errDisabled):
+			continue
+		case err != nil && ctx.Err() == nil:
+			w.log.Warn("deliver alerts; trying again", "error", err)
+		}
+		_ = sleep(ctx, wallClock{}, startAgain) // the loop sees the end of ctx
+	}
+}
+
+// serve delivers what the two consumers have: alerts, and what a person has sent
+// again.
+func (w *worker) serve(ctx context.Context) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	alerts, err := w.subscribe(ctx, schemas.ReceiverConsumer(w.receiver.Name))
+	if err != nil {
+		return err
+	}
+	defer handBack(alerts, end)
+	again, err := w.subscribe(ctx, schemas.ReplayConsumer(w.receiver.Name))
+	if err != nil {
+		return err
+	}
+	defer handBack(again, end)
+	for {
+		var (
+			d    broker.Delivery
+			open bool
+		)
+		feed := alerts
+		select {
+		case d, open = <-alerts.C():
+		case d, open = <-again.C():
+			feed = again
+		}
+		if !open {
+			return feed.Err()
+		}
+		w.metrics.waiting.Set(float64(d.Pending))
+		if err := w.handle(ctx, d); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *worker) subscribe(ctx context.Context, want schemas.Consumer) (*broker.Feed, error) {
+	consumer, err := w.conn.EnsureConsumer(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	return w.conn.Subscribe(ctx, consumer, broker.Buffer{Msgs: 1})
+}
+
+// handBack ends a feed and gives back what it still has.
+func handBack(feed *broker.Feed, end context.CancelFunc) {
+	end()
+	for d := range feed.C() {
+		_ = d.Nak() // it comes again after the acknowledgement wait otherwise
+	}
+}
+
+// handle brings one message to its end: delivered, not for this receiver, or
+// kept. On an error it went back.
+func (w *worker) handle(ctx context.Context, d broker.Delivery) error {
+	replayed := d.Stream == schemas.StreamOutbox
+	if !replayed && !names(d, w.receiver.Name) || d.Deliveries > 1 && w.done[d.Stream] == d.Sequence {
+		w.acknowledge(ctx, d)
+		return nil
+	}
+	stop := stayInProgress(d)
+	defer stop()
+	notice, err := receiver.NewNotice(w.engine, d.Data(), d.Headers().Get(schemas.HeaderTraceParent))
+	switch {
+	case err != nil:
+		err = w.keep(ctx, d, receiver.Notice{}, err.Error(), 0)
+		w.metrics.unreadable.Inc()
+	case w.receiver.Wants(notice.Alert.Type):
+		err = w.deliver(ctx, d, notice)
+	}
+	if err != nil {
+		stop()
+		_ = d.Nak() // it comes again after the acknowledgement wait otherwise
+		return err
+	}
+	w.done[d.Stream] = d.Sequence
+	stop()
+	w.acknowledge(ctx, d)
+	if replayed {
+		w.store.forget(ctx, d.Sequence)
+	}
+	return nil
+}
+
+// names tells whether an alert is to be delivered to the receiver.
+func names(d broker.Delivery, receiver string) bool {
+	var list []string
+	if h := d.Headers().Get(schemas.HeaderReceivers); h == "" || json.Unmarshal([]byte(h), &list) != nil {
+		return false
+	}
+	return slices.Contains(list, receiver)
+}
+
+// deliver tries until the alert is taken, refused or a day old.
+func (w *worker) deliver(ctx context.Context, d broker.Delivery, n receiver.Notice) error {
+	for attempts := 1; ; attempts++ {
+		if err := w.turn(ctx); err != nil {
+			return err
+		}
+		err := w.attempt(ctx, n)
+		now := w.clock.Now()
+		if err == nil {
+			w.recovered()
+			w.metrics.delivered.Inc()
+			w.metrics.delay.Observe(max(now.Sub(d.StoredAt), 0).Seconds())
+			w.log.Debug("delivered", "alert_id", n.Alert.ID, "attempts", attempts)
+			return nil
+		}
+		failure := &receiver.Failure{What: "it failed"}
+		errors.As(err, &failure)
+		w.metrics.failed.Inc()
+		switch {
+		case failure.Verdict == receiver.Gone:
+			return w.disable(ctx, failure)
+		case failure.Verdict == receiver.Refused:
+			w.recovered()
+			w.metrics.refused.Inc()
+			return w.keep(ctx, d, n, failure.What, attempts)
+		}
+		w.failing(now, failure)
+		if exhausted(d.StoredAt, now, attempts) {
+			w.metrics.exhausted.Inc()
+			return w.keep(ctx, d, n, "given up after a day: "+failure.What, attempts)
+		}
+	}
+}
+
+// turn waits until the receiver may be sent to: first for the breaker, then for
+// the rate.
+func (w *worker) turn(ctx context.Context) error {
+	if err := sleep(ctx, w.clock, w.breaker.wait(w.clock.Now())); err != nil {
+		return errStopped
+	}
+	now := w.clock.Now()
+	if err := sleep(ctx, w.clock, w.limit.ReserveN(now, 1).DelayFrom(now)); err != nil {
+		return errStopped
+	}
+	return nil
+}
+
+// attempt sends once. It is not interrupted when ctx ends: what is half sent would
+// be sent twice.
+func (w *worker) attempt(ctx context.Context, n receiver.Notice) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.receiver.Timeout)
+	defer cancel()
+	begun := time.Now()
+	defer func() { w.metrics.seconds.Observe(time.Since(begun).Seconds()) }()
+	return w.sender.Send(ctx, n)
+}
+
+func (w *worker) failing(now time.Time, failure *receiver.Failure) {
+	if w.breaker.failures == 0 {
+		w.log.Warn("the receiver does not take alerts; trying again, others wait", "error", failure)
+		w.metrics.state.Set(stateFailing)
+	}
+	w.breaker.failed(now, failure.After, random())
+}
+
+func (w *worker) recovered() {
+	if w.breaker.failures > 0 {
+		w.log.Info("the receiver answers again", "failures", w.breaker.failures)
+		w.metrics.state.Set(stateWorking)
+	}
+	w.breaker.answered()
+}
+
+// disable stops sending until a person has looked. The alert is not given up.
+func (w *worker) disable(ctx context.Context, failure *receiver.Failure) error {
+	w.log.Error("the receiver is gone and now disabled; its alerts wait until it is replayed or the notifier restarted", "error", failure)
+	w.metrics.state.Set(stateDisabled)
+	w.breaker.answered()
+	if err := w.store.disable(ctx, w.receiver.Name, failure.What, w.clock.Now()); err != nil {
+		w.breaker.failed(w.clock.Now(), 0, random())
+		return fmt.Errorf("disable the receiver: %w", err)
+	}
+	return errDisabled
+}
+
+// keep puts an alert into the outbox for a person. Until the broker has it, it is
+// not given up.
+func (w *worker) keep(ctx context.Context, d broker.Delivery, n receiver.Notice, why string, attempts int) error {
+	w.log.Warn("the receiver has not taken an alert; it is kept in the outbox", "alert_id", n.Alert.ID, "seq", d.Sequence,
+		"attempts", attempts, "error", why)
+	for failures := 1; ; failures++ {
+		err := w.store.keep(ctx, w.receiver.Name, d, n, why, attempts)
+		if err == nil {
+			return nil
+		}
+		if failures == 1 && ctx.Err() == nil {
+			w.log.Warn("keep an alert in the outbox; trying again", "error", err)
+		}
+		if sleep(ctx, w.clock, delay(failures, random())) != nil {
+			return errStopped
+		}
+	}
+}
+
+// acknowledge waits for the broker's answer. Without it the message comes again,
+// and is known.
+func (w *worker) acknowledge(ctx context.Context, d broker.Delivery) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), brokerWait)
+	defer cancel()
+	if err := d.DoubleAck(ctx); err != nil {
+		w.log.Warn("acknowledge; it will be redelivered", "stream", d.Stream, "seq", d.Sequence, "error", err)
+	}
+}
+
+// brokerWait is how long the broker may take to answer.
+const brokerWait = 5 * time.Second
+
+// stayInProgress keeps the broker from giving the message to another notifier
+// while this one works on it. The end of work is told at once.
+func stayInProgress(d broker.Delivery) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(schemas.ReceiverConsumer("").AckWait / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				_ = d.InProgress() // a broker that is away redelivers it
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}

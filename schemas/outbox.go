@@ -66,4 +66,4 @@ func ReplayConsumer(receiver string) Consumer {
 
 // receiverAckWait is how soon another notifier takes over from one that has
 // died. One that lives says so in time, however long it tries.
-const receiverAckWait = 30 * time.Second
+const receiverAckWait = 15 * time.Second

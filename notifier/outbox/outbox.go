@@ -33,6 +33,8 @@ type Outbox struct {
 	metrics *metrics
 	clock   clock
 	log     *slog.Logger
+	// ackWait replaces the consumers' own, unless it is 0.
+	ackWait time.Duration
 }
 
 // New returns an outbox that counts in the registry. What env lacks, broker and
@@ -76,7 +78,7 @@ func (o *Outbox) Run(ctx context.Context, receivers []receiver.Receiver) error {
 	for i, r := range receivers {
 		w := &worker{
 			receiver: r, sender: senders[i], engine: o.env.Engine, store: store, conn: o.conn, clock: o.clock,
-			limit: newLimit(r.Rate), metrics: o.metrics.of(r.Name), done: map[string]uint64{},
+			ackWait: o.ackWait, limit: newLimit(r.Rate), metrics: o.metrics.of(r.Name), done: map[string]uint64{},
 			log: o.log.With("receiver", r.Name, "type", r.Type),
 		}
 		group.Go(func() {

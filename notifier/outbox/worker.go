@@ -26,6 +26,7 @@ type worker struct {
 	store    *Store
 	conn     *broker.Conn
 	clock    clock
+	ackWait  time.Duration
 	limit    *rate.Limiter
 	breaker  breaker
 	metrics  *receiverMetrics
@@ -103,6 +104,10 @@ func (w *worker) serve(ctx context.Context) error {
 }
 
 func (w *worker) subscribe(ctx context.Context, want schemas.Consumer) (*broker.Feed, error) {
+	if w.ackWait == 0 {
+		w.ackWait = want.AckWait
+	}
+	want.AckWait = w.ackWait
 	consumer, err := w.conn.EnsureConsumer(ctx, want)
 	if err != nil {
 		return nil, err
@@ -126,7 +131,7 @@ func (w *worker) handle(ctx context.Context, d broker.Delivery) error {
 		w.acknowledge(ctx, d)
 		return nil
 	}
-	stop := stayInProgress(d)
+	stop := stayInProgress(d, w.ackWait/3)
 	defer stop()
 	notice, err := receiver.NewNotice(w.engine, d.Data(), d.Headers().Get(schemas.HeaderTraceParent))
 	switch {
@@ -278,12 +283,12 @@ const brokerWait = 5 * time.Second
 
 // stayInProgress keeps the broker from giving the message to another notifier
 // while this one works on it. The end of work is told at once.
-func stayInProgress(d broker.Delivery) (stop func()) {
+func stayInProgress(d broker.Delivery, every time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(schemas.ReceiverConsumer("").AckWait / 3)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			select {

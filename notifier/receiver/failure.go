@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -72,7 +73,7 @@ func answerFailure(status int, header http.Header, now time.Time) error {
 func retryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	var after time.Duration
-	if seconds, err := strconv.ParseFloat(value, 64); err == nil {
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil && !math.IsNaN(seconds) {
 		after = maxRetryAfter
 		if seconds < maxRetryAfter.Seconds() {
 			after = time.Duration(seconds * float64(time.Second))

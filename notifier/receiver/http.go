@@ -75,7 +75,7 @@ func (d *definition) finishEndpoint(e *endpoint) {
 	case e.url == "" && !e.secretURL.isSet():
 		d.wrongf(d.node, "", "url_file or url_env is missing")
 	case e.url != "" && e.secretURL.isSet():
-		d.wrongf(d.node, "url", "set one of url, url_file and url_env")
+		d.wrongf(d.at("url"), "url", "set one of url, url_file and url_env")
 	case e.url != "":
 		if _, err := e.parse(e.url); err != nil {
 			d.wrongf(d.at("url"), "url", "%v", err)

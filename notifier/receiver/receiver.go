@@ -13,6 +13,7 @@ package receiver
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,6 +30,11 @@ import (
 	"sluice/redactor/redact"
 	"sluice/schemas"
 )
+
+// Schema is the JSON Schema (2020-12) of the member receivers.
+//
+//go:embed schema.json
+var Schema []byte
 
 // Receiver is the definition of one receiver: checked, but with no secret read
 // and nothing opened.

@@ -37,8 +37,20 @@ func (s *Store) keep(ctx context.Context, name string, d broker.Delivery, n rece
 	ctx, cancel := context.WithTimeout(ctx, brokerWait)
 	defer cancel()
 	_, err := s.conn.JS.PublishMsg(ctx, msg)
+	if tooLarge(err) { // with its headers; ALERTS still has it
+		msg.Data = nil
+		_, err = s.conn.JS.PublishMsg(ctx, msg)
+	}
 	return err
 }
+
+// tooLarge tells an alert that the broker takes without its headers, not with them.
+func tooLarge(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &api) && api.ErrorCode == errCodeMsgTooLarge
+}
+
+const errCodeMsgTooLarge jetstream.ErrorCode = 10054
 
 // forget removes a message that is through. One that stays is acknowledged and
 // leaves by its age.
@@ -126,6 +138,10 @@ func (s *Store) Replay(ctx context.Context, name string, only ...uint64) (replay
 			return nil
 		}
 		delete(wanted, e.Sequence)
+		if len(msg.Data()) == 0 {
+			return fmt.Errorf("replay alert %d: it was too large to be kept; it is number %s in %s",
+				e.Sequence, msg.Headers().Get(schemas.HeaderAlertSequence), schemas.StreamAlerts)
+		}
 		again := nats.NewMsg(schemas.OutboxReplay(name))
 		again.Data = msg.Data()
 		again.Header.Set(nats.MsgIdHdr, "replay/"+strconv.FormatUint(e.Sequence, 10))

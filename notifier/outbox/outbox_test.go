@@ -1,25 +1,15 @@
 package outbox
 
 import (
-	"bytes"
-	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
-	"os/exec"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
 
-	"sluice/internal/broker"
-	"sluice/notifier/receiver"
 	"sluice/schemas"
 )
 
@@ -316,137 +306,17 @@ func TestTwoNotifiers(t *testing.T) {
 	wantTaken(t, p, want)
 }
 
-// Killed fifty times under load: nothing lost, at most one repetition a kill.
-func TestKilled(t *testing.T) {
-	if os.Getenv(childBroker) != "" {
-		deliverAsChild(t)
-		return
+// BenchmarkDelivery is how many alerts one receiver gets in order: each waits for
+// the answer and for the broker's word that it is done.
+func BenchmarkDelivery(b *testing.B) {
+	w, p := newWorld(b), newPeer(b)
+	for b.Loop() {
+		w.alert("a")
 	}
-	if testing.Short() {
-		t.Skip("it takes a minute")
-	}
-	const kills = 50
-	w, p := newWorld(t), newPeer(t)
-	published := make([]string, 0, 2*kills*5)
-	for range cap(published) {
-		published = append(published, w.alert("a"))
-	}
-	for kill := range kills {
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilled$")
-		child.Env = append(os.Environ(), childBroker+"="+w.url, childPeer+"="+p.URL)
-		if err := child.Start(); err != nil {
-			t.Fatal(err)
-		}
-		goal := p.tried() + 1 + kill%7
-		eventually(t, "some are delivered", func() bool { return p.tried() >= goal || len(p.has()) >= len(published) })
-		if err := child.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = child.Wait() // killed
-	}
+	n := w.n
+	begun := time.Now()
 	out := w.run(wallClock{}, silent, map[string]string{"a": hook(p.URL)})
-	eventually(t, "everything acknowledged", func() bool { return w.waiting("a") == 0 })
-	out.drained(t)
-	got := p.has()
-	repeated := len(got) - len(slices.Compact(slices.Clone(got)))
-	if repeated > kills {
-		t.Errorf("%d repeated in %d kills", repeated, kills)
-	}
-	if !slices.Equal(slices.Compact(got), published) {
-		t.Error("lost, or out of order")
-	}
-	t.Logf("%d alerts, %d kills, %d repeated, none lost", len(published), kills, repeated)
+	eventually(b, "all are taken", func() bool { return len(p.has()) == n })
+	b.ReportMetric(float64(n)/time.Since(begun).Seconds(), "alerts/s")
+	out.drained(b)
 }
-
-const (
-	childBroker = "OUTBOX_TEST_BROKER"
-	childPeer   = "OUTBOX_TEST_PEER"
-)
-
-func deliverAsChild(t *testing.T) {
-	t.Helper()
-	conn, err := broker.Connect(t.Context(), broker.NATS{URL: os.Getenv(childBroker), ConnectWait: 5 * time.Second}, "test", silent)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, err := New(conn, receiver.Env{}, prometheus.NewRegistry(), silent)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.ackWait = time.Second
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // should the parent die
-	defer cancel()
-	if err := o.Run(ctx, parse(t, map[string]string{"a": hook(os.Getenv(childPeer))})); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestDelay(t *testing.T) {
-	for n, want := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
-		want *= time.Second
-		if low, high := delay(n+1, 0), delay(n+1, 0.999999); low != want/2 || high > want || high < want*99/100 {
-			t.Errorf("after %d failures: from %s to %s, want half of %s to all of it", n+1, low, high, want)
-		}
-	}
-	if got := delay(1<<40, 1); got != maxDelay {
-		t.Errorf("got %s", got)
-	}
-}
-
-// A secret that was missed before the alert, and the address of the webhook,
-// reach neither the wire nor the log nor the outbox.
-func TestNothingLeaks(t *testing.T) {
-	w, p := newWorld(t), newPeer(t)
-	var log bytes.Buffer
-	var lock sync.Mutex
-	logger := slog.New(slog.NewTextHandler(writer(func(b []byte) (int, error) {
-		lock.Lock()
-		defer lock.Unlock()
-		return log.Write(b)
-	}), &slog.HandlerOptions{Level: slog.LevelDebug}))
-	out := w.run(wallClock{}, logger, map[string]string{"a": hook(p.URL + "/T0KEN")})
-	p.answers(func(id string, _ http.ResponseWriter) int {
-		n, _ := strconv.Atoi(id[len(id)-1:])
-		return []int{200, 403, 500, 410}[n%4]
-	})
-	for i := range 4 {
-		id := fmt.Sprintf("leak-%d", i)
-		a := receiver.Sample(id, time.Now())
-		a.Data.Message = "connect postgres://app:hunter2@db/app failed, password=hunter2"
-		a.Data.Title = a.Data.Message
-		data, err := jsonOf(a)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.publish(id, data, "a")
-	}
-	eventually(t, "it retries", func() bool { return p.tried() >= 4 })
-	out.drained(t)
-	lock.Lock()
-	defer lock.Unlock()
-	for _, secret := range []string{"hunter2", "T0KEN", "postgres"} {
-		if strings.Contains(log.String(), secret) {
-			t.Errorf("the log has %s:\n%s", secret, log.String())
-		}
-	}
-	if log.Len() == 0 {
-		t.Error("nothing was logged")
-	}
-	store, err := Open(t.Context(), w.conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := store.Each(t.Context(), "*", func(_ Entry, m jetstream.Msg) error {
-		if bytes.Contains(m.Data(), []byte("hunter2")) || strings.Contains(fmt.Sprint(m.Headers()), "T0KEN") {
-			t.Error("the outbox has a secret")
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-type writer func([]byte) (int, error)
-
-// Write implements io.Writer.
-func (w writer) Write(b []byte) (int, error) { return w(b) }

@@ -66,4 +66,4 @@ func newLimit(r receiver.Rate) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(float64(r.Alerts)/r.Per.Seconds()), burst)
 }
 
-func random() float64 { return rand.Float64() } //nolint:gosec // jitter is no secret
+func random() float64 { return rand.Float64() }

@@ -127,11 +127,11 @@ func handBack(feed *broker.Feed, end context.CancelFunc) {
 // kept. On an error it went back.
 func (w *worker) handle(ctx context.Context, d broker.Delivery) error {
 	replayed := d.Stream == schemas.StreamOutbox
-	if !replayed && !names(d, w.receiver.Name) || d.Deliveries > 1 && w.done[d.Stream] == d.Sequence {
+	if !replayed && !w.isFor(d) || d.Deliveries > 1 && w.done[d.Stream] == d.Sequence {
 		w.acknowledge(ctx, d)
 		return nil
 	}
-	stop := stayInProgress(d, w.ackWait/3)
+	stop := stayInProgress(ctx, d, w.ackWait/3)
 	defer stop()
 	notice, err := receiver.NewNotice(w.engine, d.Data(), d.Headers().Get(schemas.HeaderTraceParent))
 	switch {
@@ -155,13 +155,17 @@ func (w *worker) handle(ctx context.Context, d broker.Delivery) error {
 	return nil
 }
 
-// names tells whether an alert is to be delivered to the receiver.
-func names(d broker.Delivery, receiver string) bool {
-	var list []string
-	if h := d.Headers().Get(schemas.HeaderReceivers); h == "" || json.Unmarshal([]byte(h), &list) != nil {
+// isFor tells whether the alert names the receiver.
+func (w *worker) isFor(d broker.Delivery) bool {
+	header := d.Headers().Get(schemas.HeaderReceivers)
+	if header == "" {
 		return false
 	}
-	return slices.Contains(list, receiver)
+	var names []string
+	if err := json.Unmarshal([]byte(header), &names); err != nil {
+		w.log.Warn("an alert's header "+schemas.HeaderReceivers+" is no JSON array of names; it is not delivered", "seq", d.Sequence)
+	}
+	return slices.Contains(names, w.receiver.Name)
 }
 
 // deliver tries until the alert is taken, refused or a day old.
@@ -179,16 +183,17 @@ func (w *worker) deliver(ctx context.Context, d broker.Delivery, n receiver.Noti
 			w.log.Debug("delivered", "alert_id", n.Alert.ID, "attempts", attempts)
 			return nil
 		}
-		failure := &receiver.Failure{What: "it failed"}
+		failure := &receiver.SendError{What: "it failed"}
 		errors.As(err, &failure)
 		w.metrics.failed.Inc()
-		switch {
-		case failure.Verdict == receiver.Gone:
+		switch failure.Verdict {
+		case receiver.Gone:
 			return w.disable(ctx, failure)
-		case failure.Verdict == receiver.Refused:
+		case receiver.Refused:
 			w.recovered()
 			w.metrics.refused.Inc()
 			return w.keep(ctx, d, n, failure.What, attempts)
+		case receiver.Retry:
 		}
 		w.failing(now, failure)
 		if exhausted(d.StoredAt, now, attempts) {
@@ -221,7 +226,7 @@ func (w *worker) attempt(ctx context.Context, n receiver.Notice) error {
 	return w.sender.Send(ctx, n)
 }
 
-func (w *worker) failing(now time.Time, failure *receiver.Failure) {
+func (w *worker) failing(now time.Time, failure *receiver.SendError) {
 	if w.breaker.failures == 0 {
 		w.log.Warn("the receiver does not take alerts; trying again, others wait", "error", failure)
 		w.metrics.state.Set(stateFailing)
@@ -238,7 +243,7 @@ func (w *worker) recovered() {
 }
 
 // disable stops sending until a person has looked. The alert is not given up.
-func (w *worker) disable(ctx context.Context, failure *receiver.Failure) error {
+func (w *worker) disable(ctx context.Context, failure *receiver.SendError) error {
 	w.log.Error("the receiver is gone and now disabled; its alerts wait until it is replayed or the notifier restarted", "error", failure)
 	w.metrics.state.Set(stateDisabled)
 	w.breaker.answered()
@@ -283,8 +288,8 @@ const brokerWait = 5 * time.Second
 
 // stayInProgress keeps the broker from giving the message to another notifier
 // while this one works on it. The end of work is told at once.
-func stayInProgress(d broker.Delivery, every time.Duration) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+func stayInProgress(ctx context.Context, d broker.Delivery, every time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -25,13 +25,13 @@ import (
 
 // world is a broker, and what the tests do to it besides the outbox.
 type world struct {
-	t    *testing.T
+	t    testing.TB
 	url  string
 	conn *broker.Conn
 	n    int
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoLog: true, NoSigs: true,
@@ -121,7 +121,7 @@ func (w *world) run(c clock, log *slog.Logger, receivers map[string]string) runn
 }
 
 // drained stops the outbox and waits for it.
-func (r running) drained(t *testing.T) {
+func (r running) drained(t testing.TB) {
 	t.Helper()
 	r.stop()
 	if err := <-r.done; err != nil {
@@ -288,5 +288,3 @@ func (c *fakeClock) wait(n int) time.Duration {
 	}
 	return c.waits[n]
 }
-
-func jsonOf(v any) ([]byte, error) { return json.Marshal(v) }

@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -98,9 +99,7 @@ func (a *alertmanager) alert(n Notice) postableAlert {
 	if d.App != "" { // Alertmanager refuses an empty label
 		p.Labels["app"] = d.App
 	}
-	for name, value := range a.labels {
-		p.Labels[name] = value
-	}
+	maps.Copy(p.Labels, a.labels)
 	if n.Alert.Type == schemas.AlertResolved {
 		p.EndsAt = n.Alert.Time.UTC()
 	}

@@ -12,6 +12,7 @@ import (
 	netmail "net/mail"
 	"net/netip"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -173,7 +174,8 @@ func (e *email) Send(ctx context.Context, n Notice) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = time.Until(deadline)
 	}
-	client, err := mail.NewClient(e.host, append(e.options, mail.WithTimeout(max(wait, time.Millisecond)), mail.WithDialContextFunc(dial))...)
+	options := append(slices.Clone(e.options), mail.WithTimeout(max(wait, time.Millisecond)), mail.WithDialContextFunc(dial))
+	client, err := mail.NewClient(e.host, options...)
 	if err != nil {
 		return refused("its settings cannot be used")
 	}
@@ -188,7 +190,7 @@ func (e *email) Send(ctx context.Context, n Notice) error {
 }
 
 // smtpFailure judges by the server's code and leaves its words out.
-func smtpFailure(err error) *Failure {
+func smtpFailure(err error) *SendError {
 	var (
 		send *mail.SendError
 		code *textproto.Error

@@ -35,11 +35,14 @@ type envelope struct {
 }
 
 // NewSession implements smtp.Backend.
-func (s *mailServer) NewSession(*smtp.Conn) (smtp.Session, error) { return &mailSession{server: s}, nil }
+func (s *mailServer) NewSession(*smtp.Conn) (smtp.Session, error) {
+	return &mailSession{server: s}, nil
+}
 
 type mailSession struct {
-	server *mailServer
 	envelope
+
+	server *mailServer
 }
 
 func (s *mailSession) AuthMechanisms() []string { return []string{sasl.Plain} }
@@ -196,7 +199,7 @@ func TestEmailFailures(t *testing.T) {
 			server, dir := startMail(t, tt.security)
 			server.refuseRcpt = tt.refuse
 			err := send(t, open(t, map[string]string{"PASSWORD": tt.password}, server.definition(tt.security, dir)), notice(t, nil))
-			var f *Failure
+			var f *SendError
 			if !errors.As(err, &f) || f.What != tt.want || f.Verdict != tt.verdict {
 				t.Errorf("got %v", err)
 			}

@@ -20,18 +20,18 @@ import (
 type Verdict int
 
 const (
-	// Retry: the receiver may take it later.
+	// Retry means that the receiver may take it later.
 	Retry Verdict = iota
-	// Refused: the receiver will never take this alert as it is.
+	// Refused means that the receiver will never take this alert as it is.
 	Refused
-	// Gone: the receiver does not exist any more; nothing is to be sent to it until
+	// Gone means that the receiver does not exist any more; nothing is to be sent to it until
 	// a person has looked.
 	Gone
 )
 
-// Failure is an attempt that failed. Its text holds nothing of the alert, no
+// SendError is an attempt that failed. Its text holds nothing of the alert, no
 // secret, no address of a webhook and no word of the other side.
-type Failure struct {
+type SendError struct {
 	Verdict Verdict
 	// What went wrong, in a few words.
 	What string
@@ -40,10 +40,10 @@ type Failure struct {
 }
 
 // Error implements error.
-func (f *Failure) Error() string { return f.What }
+func (f *SendError) Error() string { return f.What }
 
-func refused(what string) *Failure   { return &Failure{Verdict: Refused, What: what} }
-func retryable(what string) *Failure { return &Failure{Verdict: Retry, What: what} }
+func refused(what string) *SendError   { return &SendError{Verdict: Refused, What: what} }
+func retryable(what string) *SendError { return &SendError{Verdict: Retry, What: what} }
 
 // maxRetryAfter is the longest that a receiver is left alone because it asks for
 // it: an alert is not tried for longer than a day.
@@ -59,9 +59,9 @@ func answerFailure(status int, header http.Header, now time.Time) error {
 	case status >= 200 && status < 300:
 		return nil
 	case status == http.StatusGone:
-		return &Failure{Verdict: Gone, What: what}
+		return &SendError{Verdict: Gone, What: what}
 	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
-		return &Failure{Verdict: Retry, What: what, After: retryAfter(header.Get("Retry-After"), now)}
+		return &SendError{Verdict: Retry, What: what, After: retryAfter(header.Get("Retry-After"), now)}
 	case status >= 300 && status < 400:
 		return refused(what + ", and redirects are not followed: configure the address it leads to")
 	}
@@ -86,7 +86,7 @@ func retryAfter(value string, now time.Time) time.Duration {
 
 // connectFailure says why a peer was not reached, in words of our own: errors of
 // the libraries quote addresses and what the peer has sent.
-func connectFailure(err error) *Failure {
+func connectFailure(err error) *SendError {
 	var (
 		prohibited *ProhibitedError
 		dns        *net.DNSError
@@ -97,7 +97,7 @@ func connectFailure(err error) *Failure {
 		invalid    x509.CertificateInvalidError
 		record     tls.RecordHeaderError
 		alert      tls.AlertError
-		failure    *Failure
+		failure    *SendError
 	)
 	switch {
 	case errors.As(err, &failure):

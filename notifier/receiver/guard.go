@@ -30,21 +30,21 @@ func (e *ProhibitedError) Error() string {
 // clouds serve credentials to whoever asks from inside, the other addresses of
 // metadata services, and what is no host at all.
 var never = []netip.Prefix{
-	netip.MustParsePrefix("169.254.0.0/16"),     // link-local; AWS, Azure, Google and most others
-	netip.MustParsePrefix("fe80::/10"),          // link-local
-	netip.MustParsePrefix("fec0::/10"),          // site-local, deprecated
-	netip.MustParsePrefix("fd00:ec2::/32"),      // AWS: metadata ::254, DNS ::253, time ::123
-	netip.MustParsePrefix("fd20:ce::254/128"),   // Google Cloud
+	netip.MustParsePrefix("169.254.0.0/16"),         // link-local; AWS, Azure, Google and most others
+	netip.MustParsePrefix("fe80::/10"),              // link-local
+	netip.MustParsePrefix("fec0::/10"),              // site-local, deprecated
+	netip.MustParsePrefix("fd00:ec2::/32"),          // AWS: metadata ::254, DNS ::253, time ::123
+	netip.MustParsePrefix("fd20:ce::254/128"),       // Google Cloud
 	netip.MustParsePrefix("fd00:c1::a9fe:a9fe/128"), // Oracle Cloud
-	netip.MustParsePrefix("fd00:42::42/128"),    // Scaleway
-	netip.MustParsePrefix("100.100.100.200/32"), // Alibaba Cloud
-	netip.MustParsePrefix("168.63.129.16/32"),   // Azure's host agent
-	netip.MustParsePrefix("192.0.0.192/32"),     // Oracle Cloud, older
-	netip.MustParsePrefix("0.0.0.0/8"),          // this network: Linux takes it for loopback
-	netip.MustParsePrefix("::/128"),             // the same
-	netip.MustParsePrefix("224.0.0.0/4"),        // multicast
-	netip.MustParsePrefix("ff00::/8"),           // multicast
-	netip.MustParsePrefix("255.255.255.255/32"), // broadcast
+	netip.MustParsePrefix("fd00:42::42/128"),        // Scaleway
+	netip.MustParsePrefix("100.100.100.200/32"),     // Alibaba Cloud
+	netip.MustParsePrefix("168.63.129.16/32"),       // Azure's host agent
+	netip.MustParsePrefix("192.0.0.192/32"),         // Oracle Cloud, older
+	netip.MustParsePrefix("0.0.0.0/8"),              // this network: Linux takes it for loopback
+	netip.MustParsePrefix("::/128"),                 // the same
+	netip.MustParsePrefix("224.0.0.0/4"),            // multicast
+	netip.MustParsePrefix("ff00::/8"),               // multicast
+	netip.MustParsePrefix("255.255.255.255/32"),     // broadcast
 }
 
 // nat64 are ranges whose addresses stand for the IPv4 address in their last 32

@@ -186,7 +186,7 @@ func TestRebinding(t *testing.T) {
 			}
 			defer s.Close()
 			err = send(t, s, notice(t, nil))
-			var f *Failure
+			var f *SendError
 			switch {
 			case !errors.As(err, &f):
 				t.Fatalf("got %v", err) // the peer speaks no TLS
@@ -221,10 +221,10 @@ func nameServer(t *testing.T, answers []string) func(context.Context, string, st
 			for buf[end] != 0 {
 				end += int(buf[end]) + 1
 			}
-			end += 5                                     // the root, type and class
-			reply := append([]byte(nil), buf[:end]...)   // header and question, without what comes after
-			reply[2], reply[3] = 0x81, 0x80              // an answer
-			copy(reply[6:], []byte{0, 0, 0, 0, 0, 0})    // no records yet
+			end += 5                                       // the root, type and class
+			reply := append([]byte(nil), buf[:end]...)     // header and question, without what comes after
+			reply[2], reply[3] = 0x81, 0x80                // an answer
+			copy(reply[6:], []byte{0, 0, 0, 0, 0, 0})      // no records yet
 			if binary.BigEndian.Uint16(buf[end-4:]) == 1 { // A
 				reply[7] = 1
 				addr := netip.MustParseAddr(answers[min(asked, len(answers)-1)]).As4()

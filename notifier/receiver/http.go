@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -266,7 +267,7 @@ func (e *endpoint) openHeaders(env Env) (http.Header, error) {
 // of it is looked at.
 const maxAnswerBytes = 64 << 10
 
-// send makes one request. Its error is a *Failure.
+// send makes one request. Its error is a *SendError.
 func (c *client) send(ctx context.Context, method, contentType string, body []byte, extra http.Header) error {
 	req, err := http.NewRequestWithContext(ctx, method, c.url, bytes.NewReader(body))
 	if err != nil {
@@ -274,9 +275,7 @@ func (c *client) send(ctx context.Context, method, contentType string, body []by
 	}
 	req.Header = c.headers.Clone()
 	req.Header.Set("Content-Type", contentType)
-	for name, values := range extra {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, extra)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return connectFailure(err)

@@ -64,7 +64,7 @@ type Rate struct {
 
 // Sender is a receiver that is ready. It is used by one goroutine at a time.
 type Sender interface {
-	// Send makes one attempt. An error is a *Failure, which says what to do.
+	// Send makes one attempt. An error is a *SendError, which says what to do.
 	Send(ctx context.Context, n Notice) error
 	// Close lets go of its connections.
 	Close()

@@ -83,14 +83,14 @@ func TestOpenErrors(t *testing.T) {
 		}
 	}
 	for definition, want := range map[string]string{
-		"type: slack\nurl_env: MISSING":                                      "receiver oncall: url_env: the environment variable MISSING is not set",
-		"type: slack\nurl_file: " + dir + "/missing":                         "receiver oncall: url_file: open " + dir + "/missing: no such file or directory",
-		"type: slack\nurl_file: " + dir + "/empty":                           "receiver oncall: url_file: " + dir + "/empty is empty",
-		"type: slack\nurl_file: " + dir + "/two":                             "receiver oncall: url_file: " + dir + "/two has more than one line",
-		"type: slack\nurl_file: " + dir + "/large":                           "receiver oncall: url_file: " + dir + "/large has more than 65536 bytes",
-		"type: slack\nurl_file: " + dir + "/address":                         "receiver oncall: url_file: must begin with https:// (or http://, for addresses listed under allow)",
-		"type: webhook\nurl: https://x.example\nsigning_secrets_env: SHORT":  "receiver oncall: signing_secrets_env: want 24 to 64 bytes: echo whsec_$(openssl rand -base64 32)",
-		"type: webhook\nurl: https://x.example\nsigning_secrets_env: NOBASE": "receiver oncall: signing_secrets_env: want whsec_ and base64",
+		"type: slack\nurl_env: MISSING":                                              "receiver oncall: url_env: the environment variable MISSING is not set",
+		"type: slack\nurl_file: " + dir + "/missing":                                 "receiver oncall: url_file: open " + dir + "/missing: no such file or directory",
+		"type: slack\nurl_file: " + dir + "/empty":                                   "receiver oncall: url_file: " + dir + "/empty is empty",
+		"type: slack\nurl_file: " + dir + "/two":                                     "receiver oncall: url_file: " + dir + "/two has more than one line",
+		"type: slack\nurl_file: " + dir + "/large":                                   "receiver oncall: url_file: " + dir + "/large has more than 65536 bytes",
+		"type: slack\nurl_file: " + dir + "/address":                                 "receiver oncall: url_file: must begin with https:// (or http://, for addresses listed under allow)",
+		"type: webhook\nurl: https://x.example\nsigning_secrets_env: SHORT":          "receiver oncall: signing_secrets_env: want 24 to 64 bytes: echo whsec_$(openssl rand -base64 32)",
+		"type: webhook\nurl: https://x.example\nsigning_secrets_env: NOBASE":         "receiver oncall: signing_secrets_env: want whsec_ and base64",
 		"type: webhook\nurl: https://x.example\ntls: {ca_file: " + dir + "/address}": "receiver oncall: tls.ca_file: " + dir + "/address has no certificate in PEM",
 	} {
 		r, err := parse(definition)

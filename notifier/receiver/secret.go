@@ -1,7 +1,6 @@
 package receiver
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,7 +23,7 @@ const maxSecretBytes = 64 << 10
 
 // read returns the secret without the line's end that editors add.
 func (s secret) read(env Env) (string, error) {
-	value := ""
+	var value string
 	switch {
 	case s.file != "":
 		text, err := readFile(s.key, s.file)
@@ -33,10 +32,11 @@ func (s secret) read(env Env) (string, error) {
 		}
 		value = string(text)
 	case s.name != "":
-		set := false
-		if value, set = env.LookupEnv(s.name); !set {
+		text, set := env.LookupEnv(s.name)
+		if !set {
 			return "", fmt.Errorf("%s: the environment variable %s is not set", s.key, s.name)
 		}
+		value = text
 	default:
 		return "", nil
 	}
@@ -82,9 +82,9 @@ func (d *definition) secret(known members, key string, into *secret) {
 
 // secrets adds the readers of key_file and key_env with several values each.
 func (d *definition) secrets(known members, key string, most int, into *[]secret) {
-	add := func(n *yaml.Node, from string, make func(string) secret) {
+	add := func(n *yaml.Node, from string, of func(string) secret) {
 		for _, v := range d.texts(n, from, most) {
-			s := make(v)
+			s := of(v)
 			s.key = from
 			*into = append(*into, s)
 		}
@@ -95,5 +95,3 @@ func (d *definition) secrets(known members, key string, most int, into *[]secret
 	known[key+"_file"] = func(n *yaml.Node) { add(n, key+"_file", func(v string) secret { return secret{file: v} }) }
 	known[key+"_env"] = func(n *yaml.Node) { add(n, key+"_env", func(v string) secret { return secret{name: v} }) }
 }
-
-var errNoSecret = errors.New("is missing")

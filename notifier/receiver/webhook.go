@@ -84,25 +84,28 @@ type webhook struct {
 
 // Send implements Sender.
 func (w *webhook) Send(ctx context.Context, n Notice) error {
-	body := n.Body
-	if w.body != nil {
-		text, err := n.render(w.body)
-		if err != nil {
-			return err
-		}
-		if body = []byte(text); isJSON(w.contentType) {
-			if !json.Valid(body) {
-				return refused("its body is no valid JSON: write values as {{json .data.title}}")
-			}
-			// Once more as JSON: by names the engine sees more than in a text.
-			if body, err = n.redactJSON(body); err != nil {
-				return err
-			}
-		}
+	body, err := w.render(n)
+	if err != nil {
+		return err
 	}
 	extra := w.sign.headers(n.Alert.ID, time.Now(), body)
 	if n.TraceParent != "" {
 		extra.Set("Traceparent", n.TraceParent)
 	}
 	return w.send(ctx, w.method, w.contentType, body, extra)
+}
+
+// render returns the body, redacted.
+func (w *webhook) render(n Notice) ([]byte, error) {
+	if w.body == nil {
+		return n.Body, nil
+	}
+	text, err := n.render(w.body)
+	if err != nil || !isJSON(w.contentType) {
+		return []byte(text), err
+	}
+	if !json.Valid([]byte(text)) {
+		return nil, refused("its body is no valid JSON: write values as {{json .data.title}}")
+	}
+	return n.redactJSON([]byte(text)) // as JSON: by names the engine sees more than in a text
 }

@@ -110,7 +110,7 @@ func TestAnswers(t *testing.T) {
 		{304, "", Refused, 0},
 	}
 	for _, tt := range tests {
-		var got *Failure
+		var got *SendError
 		if !errors.As(answerFailure(tt.status, http.Header{"Retry-After": {tt.retryAfter}}, now), &got) {
 			t.Errorf("%d is no failure", tt.status)
 			continue
@@ -133,7 +133,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		p := newPeer(t, nil)
 		p.answer = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusTemporaryRedirect) }
 		err := send(t, open(t, nil, "type: webhook\nurl: "+p.URL+"\n"+loopback), notice(t, nil))
-		var f *Failure
+		var f *SendError
 		if !errors.As(err, &f) || f.Verdict != Refused || !strings.Contains(f.What, "redirects are not followed") {
 			t.Errorf("%s: got %v", to, err)
 		}

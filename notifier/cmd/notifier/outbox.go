@@ -136,7 +136,8 @@ func list(ctx context.Context, store *outbox.Store, receiver string, asJSON bool
 		if entries++; entries == 1 {
 			fmt.Fprintln(tw, "\nSEQ\tRECEIVER\tKEPT SINCE\tATTEMPTS\tWHY\tALERT")
 		}
-		fmt.Fprintf(tw, "%d\t%s\t%s\t%d\t%s\t%s\n", e.Sequence, e.Receiver, e.KeptAt.Format(time.RFC3339), e.Attempts, printable(e.Why), printable(e.Title))
+		fmt.Fprintf(tw, "%d\t%s\t%s\t%d\t%s\t%s\n", e.Sequence, e.Receiver, e.KeptAt.Format(time.RFC3339), e.Attempts,
+			printable(e.Why), printable(e.Title))
 		return nil
 	})
 	if err != nil || asJSON {

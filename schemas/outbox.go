@@ -35,9 +35,13 @@ func OutboxStream() Stream {
 	return Stream{
 		Name: StreamOutbox, Description: "alerts that a receiver has not taken, and those to be sent again",
 		Subjects:   []string{OutboxPrefix + ".kept.*", OutboxPrefix + ".replay.*"},
-		DiscardOld: true, MaxBytes: alertsMaxBytes, MaxAge: alertsMaxAge, Duplicates: duplicatesWindow,
+		DiscardOld: true, MaxBytes: outboxMaxBytes, MaxAge: alertsMaxAge, Duplicates: duplicatesWindow,
 	}
 }
+
+// outboxMaxBytes holds some 20,000 alerts of up to 12 KB: what one broken
+// receiver misses in a bad month.
+const outboxMaxBytes = gib / 4
 
 // BucketReceivers is the key-value store in which notifiers say which receivers
 // are disabled, by name.

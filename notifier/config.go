@@ -15,11 +15,11 @@ type Config struct {
 	daemon.Process
 	// HTTPAddr is where the process serves health and metrics; Run does not.
 	HTTPAddr string `envconfig:"HTTP_ADDR" default:"127.0.0.1:8083" desc:"where to serve /livez, /readyz and /metrics; empty serves nothing"`
-	// ConfigFile defines receivers (docs/receivers.md).
-	ConfigFile string `envconfig:"NOTIFIER_CONFIG" desc:"file that defines the receivers of alerts, YAML (docs/receivers.md); empty for none"`
 	// GroupInterval is the least time between two alerts of one group. 5 minutes
 	// is Alertmanager's group_interval.
 	GroupInterval time.Duration `envconfig:"NOTIFIER_GROUP_INTERVAL" default:"5m" desc:"least time between two alerts about the same trouble; what comes in between is counted"`
+	// File has the receivers.
+	File string `envconfig:"NOTIFIER_CONFIG" desc:"file with the receivers of alerts, YAML (docs/receivers.md); empty for none"`
 	// ResolveAfter is how long a group must be quiet to be resolved.
 	ResolveAfter time.Duration `envconfig:"NOTIFIER_RESOLVE_AFTER" default:"24h" desc:"how long a trouble must be quiet to count as resolved"`
 }

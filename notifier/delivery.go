@@ -60,7 +60,7 @@ func loadReceivers(file string) ([]receiver.Receiver, error) {
 
 // deliver sends alerts to their receivers until ctx ends.
 func deliver(ctx context.Context, cfg Config, log *slog.Logger) error {
-	receivers, err := loadReceivers(cfg.ConfigFile)
+	receivers, err := loadReceivers(cfg.File)
 	if err != nil || len(receivers) == 0 {
 		return err
 	}
@@ -73,7 +73,7 @@ func deliver(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	return out.Run(ctx, receivers)
+	return out.Follow(ctx, receivers, nil)
 }
 
 // both runs two parts until ctx ends or one of them fails, which ends the other.
@@ -97,10 +97,10 @@ func both(ctx context.Context, first, second func(context.Context) error) error 
 
 // Test sends a sample alert to a receiver and writes in one line what happened.
 func Test(ctx context.Context, cfg Config, name string, out io.Writer, log *slog.Logger) error {
-	if cfg.ConfigFile == "" {
+	if cfg.File == "" {
 		return daemon.Usage("NOTIFIER_CONFIG: is not set; it is the file that defines receivers")
 	}
-	receivers, err := loadReceivers(cfg.ConfigFile)
+	receivers, err := loadReceivers(cfg.File)
 	if err != nil {
 		return err
 	}

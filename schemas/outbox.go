@@ -2,11 +2,6 @@ package schemas
 
 import "time"
 
-// HeaderReceivers is on an alert that is to be delivered: a JSON array of the
-// names of its receivers. Without it the alert is for the stream's subscribers
-// alone.
-const HeaderReceivers = "Sluice-Receivers"
-
 // StreamOutbox is the stream of alerts that a receiver has not taken.
 const StreamOutbox = "ALERTS_OUTBOX"
 

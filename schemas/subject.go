@@ -35,6 +35,9 @@ const (
 	HeaderSubject = "Sluice-Subject"
 	// HeaderStoredAt is on a quarantined event: when its stream stored it.
 	HeaderStoredAt = "Sluice-Stored-At"
+	// HeaderReceivers is on an alert: a JSON array of the names of the receivers
+	// that its rules chose. Without it the alert is for the stream alone.
+	HeaderReceivers = "Sluice-Receivers"
 	// HeaderTraceParent is the W3C trace context, passed through every stage.
 	HeaderTraceParent = "traceparent"
 )

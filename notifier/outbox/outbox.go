@@ -50,6 +50,70 @@ func New(conn *broker.Conn, env receiver.Env, registry prometheus.Registerer, lo
 	return &Outbox{conn: conn, env: env, metrics: newMetrics(registry), clock: wallClock{}, log: log}, nil
 }
 
+// Follow delivers to the receivers, and to others instead whenever changes has
+// them, until ctx ends. Others that cannot be opened are logged and the old ones
+// kept.
+func (o *Outbox) Follow(ctx context.Context, receivers []receiver.Receiver, changes <-chan []receiver.Receiver) error {
+	for {
+		done := make(chan error, 1)
+		running, stop := context.WithCancel(ctx)
+		go func() { done <- o.Run(running, receivers) }()
+		next, err := o.next(changes, done)
+		stop()
+		if next == nil {
+			return err
+		}
+		if err := <-done; err != nil {
+			return err
+		}
+		receivers = next
+	}
+}
+
+// next returns other receivers that can be opened, or nil once the running ones
+// have ended.
+func (o *Outbox) next(changes <-chan []receiver.Receiver, done <-chan error) ([]receiver.Receiver, error) {
+	for {
+		select {
+		case err := <-done:
+			return nil, err
+		case next, open := <-changes:
+			senders, err := o.open(next)
+			closeAll(senders)
+			switch {
+			case !open:
+				changes = nil
+			case err != nil:
+				o.log.Error("receivers not changed; the old ones stay", "error", err)
+			default:
+				return append([]receiver.Receiver{}, next...), nil
+			}
+		}
+	}
+}
+
+func (o *Outbox) open(receivers []receiver.Receiver) ([]receiver.Sender, error) {
+	var (
+		senders []receiver.Sender
+		errs    []error
+	)
+	for _, r := range receivers {
+		s, err := r.Open(o.env)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		senders = append(senders, s)
+	}
+	return senders, errors.Join(errs...)
+}
+
+func closeAll(senders []receiver.Sender) {
+	for _, s := range senders {
+		s.Close()
+	}
+}
+
 // Run delivers to the receivers until ctx ends; nil means that what was being
 // sent is through, and the rest is left to be delivered again. It may be run
 // again, with other receivers. A receiver whose secrets cannot be read is an
@@ -59,19 +123,14 @@ func (o *Outbox) Run(ctx context.Context, receivers []receiver.Receiver) error {
 		<-ctx.Done()
 		return nil
 	}
-	var (
-		senders []receiver.Sender
-		errs    []error
-	)
-	for _, r := range receivers {
-		s, err := r.Open(o.env)
-		senders, errs = append(senders, s), append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
+	senders, err := o.open(receivers)
+	if err != nil {
+		closeAll(senders)
 		return err
 	}
 	store, err := openStore(ctx, o.conn)
 	if err != nil {
+		closeAll(senders)
 		return err
 	}
 	var group sync.WaitGroup

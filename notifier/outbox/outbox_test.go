@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -9,7 +10,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
+	"sluice/notifier/receiver"
 	"sluice/schemas"
 )
 
@@ -242,6 +245,30 @@ func TestRetryAfter(t *testing.T) {
 	clock.skip()
 	wantTaken(t, p, []string{id})
 	out.drained(t)
+}
+
+// Other receivers take over without a restart; what cannot be opened does not.
+func TestFollow(t *testing.T) {
+	w, a, b := newWorld(t), newPeer(t), newPeer(t)
+	o, err := New(w.connect(), receiver.Env{}, prometheus.NewRegistry(), silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes, done := make(chan []receiver.Receiver), make(chan error, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	go func() { done <- o.Follow(ctx, nil, changes) }()
+	first, second := w.alert("a"), w.alert("b")
+	changes <- parse(t, map[string]string{"a": hook(a.URL)})
+	wantTaken(t, a, []string{first})
+	changes <- parse(t, map[string]string{"b": "{type: slack, url_env: THERE_IS_NO_SUCH_VARIABLE}"})
+	third := w.alert("a")
+	wantTaken(t, a, []string{first, third})
+	changes <- parse(t, map[string]string{"b": hook(b.URL)})
+	wantTaken(t, b, []string{second})
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestRateLimit(t *testing.T) {

@@ -163,7 +163,7 @@ func (w *worker) isFor(d broker.Delivery) bool {
 	}
 	var names []string
 	if err := json.Unmarshal([]byte(header), &names); err != nil {
-		w.log.Warn("an alert's header "+schemas.HeaderReceivers+" is no JSON array of names; it is not delivered", "seq", d.Sequence)
+		w.log.Warn("an alert's list of receivers is no JSON array of names; it is not delivered", "header", schemas.HeaderReceivers, "seq", d.Sequence)
 	}
 	return slices.Contains(names, w.receiver.Name)
 }

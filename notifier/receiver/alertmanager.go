@@ -96,6 +96,12 @@ func (a *alertmanager) alert(n Notice) postableAlert {
 		},
 		StartsAt: d.FirstSeen.UTC(), EndsAt: n.Alert.Time.UTC().Add(a.keep),
 	}
+	if n.Why != "" {
+		p.Annotations["why"] = n.Why
+	}
+	if n.Silence != "" {
+		p.Annotations["silence"] = n.Silence
+	}
 	if d.App != "" { // Alertmanager refuses an empty label
 		p.Labels["app"] = d.App
 	}

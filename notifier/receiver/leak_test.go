@@ -71,6 +71,30 @@ func TestRedactionLeavesTheRest(t *testing.T) {
 	}
 }
 
+// Whoever is told is told why, and how to stop it.
+func TestWhyAndHowToStop(t *testing.T) {
+	data := bytes.Replace(notice(t, nil).Body, []byte(`"data":{`), []byte(`"data":{"why":"rule \"exceptions\": action is system_exception",`+
+		`"silence":"notifier silence add -for 4h tenant=default fingerprint=v1:efd973ed946ea4464227aced08c71d57",`), 1)
+	n, err := NewNotice(testEnv(t, nil).Engine, data, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mails, dir := startMail(t, securityNone)
+	mustSend(t, open(t, nil, mails.definition(securityNone, dir)), n)
+	_, parts := readMail(t, mails.mails[0].data)
+	p := newPeer(t, nil)
+	texts := []string{parts["text/plain"], parts["text/html"]}
+	for _, definition := range []string{"type: slack\nurl_env: URL\n", "type: discord\nurl_env: URL\n", "type: teams\nurl_env: URL\n", "type: alertmanager\nurl_env: URL\n"} {
+		mustSend(t, open(t, secretURL(p.URL), definition+loopback), n)
+		texts = append(texts, strings.ReplaceAll(string(p.last(t).body), `\\_`, "_"))
+	}
+	for i, text := range texts {
+		if !strings.Contains(text, "action is system_exception") || !strings.Contains(text, "silence add -for 4h tenant=default fingerprint=v1:efd973ed946ea4464227aced08c71d57") {
+			t.Errorf("text %d: %s", i, text)
+		}
+	}
+}
+
 // No failure shows the address, which holds a token, or a word of the other side.
 func TestFailuresShowNothing(t *testing.T) {
 	p := newPeer(t, nil)

@@ -15,6 +15,8 @@ import (
 // Notice is an alert on its way to a receiver, redacted once more.
 type Notice struct {
 	Alert schemas.Alert
+	// Why says why the alert came, and Silence how to stop it; "" if it does not.
+	Why, Silence string
 	// Body is the alert's CloudEvent with every member it came with.
 	Body []byte
 	// TraceParent is the W3C trace context, if there is one.
@@ -45,6 +47,16 @@ func NewNotice(engine *redact.Engine, data []byte, traceParent string) (Notice, 
 	if err := json.Unmarshal(n.Body, &n.Alert); err != nil || n.Alert.ID == "" {
 		return Notice{}, ErrUnreadable
 	}
+	var advice struct {
+		Data struct {
+			Why     string `json:"why"`
+			Silence string `json:"silence"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(n.Body, &advice); err != nil {
+		return Notice{}, ErrUnreadable
+	}
+	n.Why, n.Silence = advice.Data.Why, advice.Data.Silence
 	return n, nil
 }
 
@@ -100,7 +112,14 @@ func (n Notice) facts() []fact {
 	if d.Count > 1 {
 		out = append(out, fact{"Count", fmt.Sprintf("%d since %s", d.Count, stamp(d.FirstSeen))})
 	}
-	return append(out, fact{"Last seen", stamp(d.LastSeen)}, fact{"Fingerprint", d.Fingerprint})
+	out = append(out, fact{"Last seen", stamp(d.LastSeen)}, fact{"Fingerprint", d.Fingerprint})
+	if n.Why != "" {
+		out = append(out, fact{"Why", n.Why})
+	}
+	if n.Silence != "" {
+		out = append(out, fact{"To stop it", n.Silence})
+	}
+	return out
 }
 
 // headline is the alert in one line.

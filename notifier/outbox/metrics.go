@@ -37,7 +37,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Name: "notifier_delivery_failures_total", Help: "Attempts to deliver an alert that failed.",
 		}, byReceiver),
 		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "notifier_receiver_waiting_alerts", Help: "Alerts on the stream that this receiver's turn has yet to come to, its own or not.",
+			Name: "notifier_receiver_waiting_alerts", Help: "Alerts on the stream that are not through for this receiver, its own or not, counted every 10 s.",
 		}, byReceiver),
 		state: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "notifier_receiver_state", Help: "0: takes alerts. 1: fails, and is tried again. 2: disabled, since it says that it is gone.",

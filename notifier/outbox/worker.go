@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/time/rate"
 
 	"sluice/internal/broker"
@@ -72,16 +73,17 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) serve(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	alerts, err := w.subscribe(ctx, schemas.ReceiverConsumer(w.receiver.Name))
+	alerts, consumer, err := w.subscribe(ctx, schemas.ReceiverConsumer(w.receiver.Name))
 	if err != nil {
 		return err
 	}
 	defer handBack(alerts, end)
-	again, err := w.subscribe(ctx, schemas.ReplayConsumer(w.receiver.Name))
+	again, _, err := w.subscribe(ctx, schemas.ReplayConsumer(w.receiver.Name))
 	if err != nil {
 		return err
 	}
 	defer handBack(again, end)
+	go w.count(ctx, consumer)
 	for {
 		var (
 			d    broker.Delivery
@@ -96,23 +98,36 @@ func (w *worker) serve(ctx context.Context) error {
 		if !open {
 			return feed.Err()
 		}
-		w.metrics.waiting.Set(float64(d.Pending))
 		if err := w.handle(ctx, d); err != nil {
 			return err
 		}
 	}
 }
 
-func (w *worker) subscribe(ctx context.Context, want schemas.Consumer) (*broker.Feed, error) {
+// countEvery is how often the waiting alerts are counted.
+const countEvery = 10 * time.Second
+
+// count keeps the gauge of waiting alerts, also while one alert is tried for hours.
+func (w *worker) count(ctx context.Context, consumer jetstream.Consumer) {
+	for ctx.Err() == nil {
+		if info, err := consumer.Info(ctx); err == nil { // else it stays as it was
+			w.metrics.waiting.Set(float64(info.NumPending) + float64(info.NumAckPending))
+		}
+		_ = sleep(ctx, wallClock{}, countEvery) // the loop sees the end of ctx
+	}
+}
+
+func (w *worker) subscribe(ctx context.Context, want schemas.Consumer) (*broker.Feed, jetstream.Consumer, error) {
 	if w.ackWait == 0 {
 		w.ackWait = want.AckWait
 	}
 	want.AckWait = w.ackWait
 	consumer, err := w.conn.EnsureConsumer(ctx, want)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return w.conn.Subscribe(ctx, consumer, broker.Buffer{Msgs: 1})
+	feed, err := w.conn.Subscribe(ctx, consumer, broker.Buffer{Msgs: 1})
+	return feed, consumer, err
 }
 
 // handBack ends a feed and gives back what it still has.
@@ -228,7 +243,7 @@ func (w *worker) attempt(ctx context.Context, n receiver.Notice) error {
 
 func (w *worker) failing(now time.Time, failure *receiver.SendError) {
 	if w.breaker.failures == 0 {
-		w.log.Warn("the receiver does not take alerts; trying again, others wait", "error", failure)
+		w.log.Warn("the receiver does not take alerts; they wait, and it is tried again", "error", failure)
 		w.metrics.state.Set(stateFailing)
 	}
 	w.breaker.failed(now, failure.After, random())

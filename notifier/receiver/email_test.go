@@ -212,6 +212,26 @@ func TestEmailFailures(t *testing.T) {
 	}
 }
 
+// The mail server's name leads inside.
+func TestEmailIsGuarded(t *testing.T) {
+	for security, want := range map[string]string{securitySTARTTLS: "refused: it is not public", securityTLS: "refused: it is not public"} {
+		r, err := parse("type: email\nhost: mail.example.com\nfrom: a@b\nto: a@b\nsecurity: " + security)
+		if err != nil {
+			t.Fatal(err)
+		}
+		env := testEnv(t, nil)
+		env.Resolver = &net.Resolver{PreferGo: true, Dial: nameServer(t, []string{"127.0.0.1"})}
+		s, err := r.Open(env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var f *SendError
+		if err := send(t, s, notice(t, nil)); !errors.As(err, &f) || f.Verdict != Refused || !strings.Contains(f.What, want) {
+			t.Errorf("%s: got %v", security, err)
+		}
+	}
+}
+
 func readMail(t *testing.T, data []byte) (*netmail.Message, map[string]string) {
 	t.Helper()
 	msg, err := netmail.ReadMessage(bytes.NewReader(data))

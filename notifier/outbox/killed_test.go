@@ -21,7 +21,7 @@ func TestKilled(t *testing.T) {
 		return
 	}
 	if testing.Short() {
-		t.Skip("it takes a minute")
+		t.Skip("it takes half a minute")
 	}
 	const kills = 50
 	w, p := newWorld(t), newPeer(t)
@@ -71,7 +71,7 @@ func deliverAsChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.ackWait = time.Second
+	o.ackWait = 300 * time.Millisecond
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // should the parent die
 	defer cancel()
 	if err := o.Run(ctx, parse(t, map[string]string{"a": hook(os.Getenv(childPeer))})); err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -80,6 +82,8 @@ func (d *definition) finishEndpoint(e *endpoint) {
 	case e.url != "":
 		if _, err := e.parse(e.url); err != nil {
 			d.wrongf(d.at("url"), "url", "%v", err)
+		} else if holdsSecret(e.url) {
+			d.wrongf(d.at("url"), "url", "holds a secret: use url_file or url_env")
 		}
 	}
 	if (e.username != "") != e.password.isSet() {
@@ -88,6 +92,24 @@ func (d *definition) finishEndpoint(e *endpoint) {
 	if e.username != "" && e.bearer.isSet() {
 		d.wrongf(d.node, "username", "set a bearer token or a user, not both")
 	}
+}
+
+// definitionEngine looks for secrets where there should be none.
+var definitionEngine = sync.OnceValues(NewEngine)
+
+// holdsSecret tells whether the redaction engine would mask a part of an address.
+// Without an engine it is no.
+func holdsSecret(address string) bool {
+	engine, err := definitionEngine()
+	if err != nil {
+		return false
+	}
+	quoted, err := json.Marshal(map[string]string{"url": address})
+	if err != nil {
+		return false
+	}
+	result, err := engine.RedactJSON(nil, quoted)
+	return err == nil && len(result.Masked) > 0
 }
 
 // at is where the value of a member stands.

@@ -38,6 +38,11 @@ func TestParseErrors(t *testing.T) {
 		{"type: webhook\nurl: http://example.com", "line 4: receivers.oncall.url: must begin with https://: without TLS only addresses listed under allow are reached"},
 		{"type: webhook\nurl: https://u:hunter2@example.com", "line 4: receivers.oncall.url: must not hold a user or a password: use username and password_file"},
 		{"type: webhook\nurl: 'https://exa mple/%zz?hunter2'", "line 4: receivers.oncall.url: is not an address such as https://host/path"},
+		{"type: webhook\nurl: https://x.example/?token=hunter2hunter2", "line 4: receivers.oncall.url: holds a secret: use url_file or url_env"},
+		{
+			"type: webhook\nurl: https://hooks.slack.com/services/T00000000/B00000000/" + strings.Repeat("X", 24),
+			"line 4: receivers.oncall.url: holds a secret: use url_file or url_env",
+		},
 		{"type: webhook\nurl: https://x.example\nurl_env: X", "line 4: receivers.oncall.url: set one of url, url_file and url_env"},
 		{"type: webhook\nurl: https://x.example\nheaders: {Authorization: hunter2}", "line 5: receivers.oncall.headers.Authorization: holds a secret: use headers_file or headers_env"},
 		{"type: webhook\nurl: https://x.example\nheaders: {Host: hunter2}", "line 5: receivers.oncall.headers.Host: is set by Sluice"},

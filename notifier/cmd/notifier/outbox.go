@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -45,7 +46,9 @@ func tendOutbox(ctx context.Context, args []string, stdout io.Writer) error {
 	if command == "list" {
 		flags.BoolVar(&asJSON, "json", false, "")
 	}
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return help().Print(stdout, new(notifier.Config))
+	} else if err != nil {
 		return daemon.Usage("outbox %s: %w", command, err)
 	}
 	args = flags.Args()

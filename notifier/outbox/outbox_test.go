@@ -271,6 +271,34 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// A consumer that somebody removes is made again at recent alerts, and one that is
+// there goes on where it was.
+func TestConsumerIsRemoved(t *testing.T) {
+	w, p := newWorld(t), newPeer(t)
+	out := w.run(wallClock{}, silent, map[string]string{"a": hook(p.URL)})
+	first := w.alert("a")
+	wantTaken(t, p, []string{first})
+	eventually(t, "acknowledged", func() bool { return w.waiting("a") == 0 })
+	out.drained(t)
+	out = w.run(wallClock{}, silent, map[string]string{"a": hook(p.URL)})
+	second := w.alert("a")
+	wantTaken(t, p, []string{first, second})
+	eventually(t, "acknowledged", func() bool { return w.waiting("a") == 0 })
+	if err := w.conn.JS.DeleteConsumer(t.Context(), schemas.StreamAlerts, schemas.ReceiverConsumer("a").Durable); err != nil {
+		t.Fatal(err)
+	}
+	third := w.alert("a")
+	wantTaken(t, p, []string{first, second, first, second, third})
+	c, err := w.conn.JS.Consumer(t.Context(), schemas.StreamAlerts, schemas.ReceiverConsumer("a").Durable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if begin := c.CachedInfo().Config.OptStartTime; begin == nil || time.Since(*begin) < firstAge {
+		t.Errorf("it begins at %v", begin)
+	}
+	out.drained(t)
+}
+
 func TestRateLimit(t *testing.T) {
 	w, p, clock := newWorld(t), newPeer(t), newClock()
 	out := w.run(clock, silent, map[string]string{"a": strings.Replace(hook(p.URL), "10000/s", "30/m", 1)})

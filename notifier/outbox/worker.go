@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -121,12 +122,47 @@ func (w *worker) subscribe(ctx context.Context, want schemas.Consumer) (*broker.
 		w.ackWait = want.AckWait
 	}
 	want.AckWait = w.ackWait
-	consumer, err := w.conn.EnsureConsumer(ctx, want)
+	ensure := w.conn.EnsureConsumer
+	if want.Stream == schemas.StreamAlerts {
+		ensure = w.ensureRecent
+	}
+	consumer, err := ensure(ctx, want)
 	if err != nil {
 		return nil, nil, err
 	}
 	feed, err := w.conn.Subscribe(ctx, consumer, broker.Buffer{Msgs: 1})
 	return feed, consumer, err
+}
+
+// firstAge is how old an alert may be that a receiver gets which is new: some were
+// told for it while it was being set up. It is not to get a month of old ones.
+const firstAge = time.Hour
+
+// ensureRecent makes the consumer exist. A new one begins at recent alerts; one
+// that is there goes on where it was.
+func (w *worker) ensureRecent(ctx context.Context, want schemas.Consumer) (jetstream.Consumer, error) {
+	begin := time.Now().Add(-firstAge)
+	cfg := jetstream.ConsumerConfig{
+		Durable: want.Durable, Description: want.Description, FilterSubjects: want.FilterSubjects,
+		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &begin, AckPolicy: jetstream.AckExplicitPolicy,
+		AckWait: want.AckWait, MaxAckPending: want.MaxAckPending, MaxDeliver: -1,
+	}
+	have, err := w.conn.JS.Consumer(ctx, want.Stream, want.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		have, err = w.conn.JS.CreateConsumer(ctx, want.Stream, cfg)
+		if errors.Is(err, jetstream.ErrConsumerExists) { // another notifier was faster
+			have, err = w.conn.JS.Consumer(ctx, want.Stream, want.Durable)
+		}
+	}
+	if err == nil {
+		old := have.CachedInfo().Config
+		cfg.DeliverPolicy, cfg.OptStartTime, cfg.OptStartSeq = old.DeliverPolicy, old.OptStartTime, old.OptStartSeq
+		have, err = w.conn.JS.UpdateConsumer(ctx, want.Stream, cfg)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("set up consumer %s on %s: %w", want.Durable, want.Stream, err)
+	}
+	return have, nil
 }
 
 // handBack ends a feed and gives back what it still has.

@@ -19,6 +19,7 @@ import (
 
 	"sluice/internal/broker"
 	"sluice/internal/daemon"
+	"sluice/notifier/receiver"
 	"sluice/notifier/rules"
 	"sluice/schemas"
 )
@@ -260,8 +261,13 @@ func (w *world) start(interval, resolve time.Duration, wrap func(*broker.Conn) p
 	if w.config != nil {
 		w.config(&cfg)
 	}
+	set, err := rules.Load(cfg.File)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	changes := make(chan []receiver.Receiver, 100) // more than any test makes
 	go func() {
-		s.done <- run(ctx, cfg, slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), wrap)
+		s.done <- run(ctx, cfg, set, changes, slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), wrap)
 	}()
 	w.t.Cleanup(func() {
 		cancel()

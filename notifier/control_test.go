@@ -153,7 +153,7 @@ func TestReload(t *testing.T) {
 	}
 
 	write(`version: 1
-receivers: {slack: {}, mail: {}}
+receivers: {slack: {type: nats, subject: a.b}, mail: {type: nats, subject: a.c}}
 rules:
   - name: logins
     match: {action: login_failed, when: 'context.attempts > 3'}

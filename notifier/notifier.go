@@ -7,8 +7,8 @@
 // opens a group becomes an alert at least once, under an id that stays the same
 // over retries; that between two alerts of a group there is at least the
 // interval; and that an event delivered twice is counted once. It refuses to
-// answer itself: its own events never become alerts. It sends nothing to anybody
-// but the ALERTS stream.
+// answer itself: its own events never become alerts. It tells the ALERTS stream;
+// package outbox brings alerts from there to receivers.
 package notifier
 
 import (
@@ -23,6 +23,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"sluice/internal/broker"
+	"sluice/notifier/receiver"
 	"sluice/notifier/rules"
 	"sluice/schemas"
 )
@@ -30,20 +31,23 @@ import (
 // Run is the service. It needs cfg.Telemetry. It returns nil when ctx has ended
 // and everything in hand is stored or left to be delivered again.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
-	return run(ctx, cfg, log, nil)
+	set, receivers, err := loadFile(cfg.File)
+	if err != nil {
+		return fmt.Errorf("NOTIFIER_CONFIG: %w", err)
+	}
+	changes := make(chan []receiver.Receiver)
+	return both(ctx,
+		func(ctx context.Context) error { return run(ctx, cfg, set, changes, log, nil) },
+		func(ctx context.Context) error { return deliver(ctx, cfg, receivers, changes, log) })
 }
 
 // publisher is how alerts leave: broker.Conn's Publish.
 type publisher func(context.Context, []*nats.Msg) []broker.Result
 
-// run is Run with the publisher wrapped, unless wrap is nil.
-func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Conn) publisher) error {
+// run is Run without the deliveries, with the publisher wrapped, unless wrap is nil.
+func run(ctx context.Context, cfg Config, set *rules.Set, changes chan<- []receiver.Receiver, log *slog.Logger, wrap func(*broker.Conn) publisher) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	set, err := rules.Load(cfg.File)
-	if err != nil {
-		return fmt.Errorf("NOTIFIER_CONFIG: %w", err)
-	}
 	conn, err := broker.Connect(ctx, cfg.NATS, "notifier", log)
 	if err != nil {
 		return err
@@ -95,7 +99,7 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, wrap func(*broker.Co
 	}
 	floors, sets := make(chan uint64), make(chan *rules.Set)
 	from.floors, from.sets = floors, sets
-	reload := &reloader{file: cfg.File, conn: conn, metrics: d.metrics, log: log}
+	reload := &reloader{file: cfg.File, conn: conn, receivers: changes, metrics: d.metrics, log: log}
 	var background sync.WaitGroup
 	background.Go(func() { follow(ctx, p.consumer, d.metrics, floors) })
 	background.Go(func() { reload.run(ctx, cfg.Reload, sets) })

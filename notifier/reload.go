@@ -8,16 +8,18 @@ import (
 	"time"
 
 	"sluice/internal/broker"
+	"sluice/notifier/receiver"
 	"sluice/notifier/rules"
 	"sluice/schemas"
 )
 
 // reloader reads the rules again when it is asked to.
 type reloader struct {
-	file    string
-	conn    *broker.Conn
-	metrics *metrics
-	log     *slog.Logger
+	file      string
+	conn      *broker.Conn
+	receivers chan<- []receiver.Receiver
+	metrics   *metrics
+	log       *slog.Logger
 }
 
 // run hands each new set of rules over until ctx ends.
@@ -28,7 +30,7 @@ func (r *reloader) run(ctx context.Context, asked <-chan os.Signal, sets chan<- 
 			return
 		case <-asked:
 		}
-		set, err := rules.Load(r.file)
+		set, receivers, err := loadFile(r.file)
 		if err != nil {
 			r.metrics.reloadFailed.Inc()
 			for line := range strings.Lines(err.Error()) {
@@ -36,14 +38,24 @@ func (r *reloader) run(ctx context.Context, asked <-chan os.Signal, sets chan<- 
 			}
 			continue
 		}
-		select {
-		case sets <- set:
-		case <-ctx.Done():
+		// Receivers first: an alert that names a new one waits for it in ALERTS, but
+		// rules are not to name one that is gone.
+		if !hand(ctx, r.receivers, receivers) || !hand(ctx, sets, set) {
 			return
 		}
 		r.follow(ctx, set)
 		r.metrics.reloadOK.Inc()
 		r.log.Info("rules read", "rules", len(set.Rules), "file", r.file, "actions", shownActions(set))
+	}
+}
+
+// hand gives v away, and tells whether it did so before ctx ended.
+func hand[T any](ctx context.Context, to chan<- T, v T) bool {
+	select {
+	case to <- v:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -133,7 +133,7 @@ func AlertsStream() Stream {
 
 // Streams lists all of them, for whoever sets a broker up.
 func Streams() []Stream {
-	return []Stream{RawStream(), CleanStream(), QuarantineStream(), AlertsStream()}
+	return []Stream{RawStream(), CleanStream(), QuarantineStream(), AlertsStream(), OutboxStream()}
 }
 
 // RedactorConsumer shares EVENTS_RAW among the redactors.

@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string) error {
 	case args[0] == "-version" || args[0] == "--version":
 		fmt.Println(daemon.Version)
 		return nil
-	case slices.Contains([]string{"explain", "watch", "silence", "acknowledge", "rules"}, args[0]) && daemon.AskedForHelp(args[1:]):
+	case slices.Contains([]string{"explain", "watch", "silence", "acknowledge", "rules", "test", "outbox"}, args[0]) && daemon.AskedForHelp(args[1:]):
 		return help().Print(os.Stdout, &cfg)
 	case args[0] == "explain":
 		return explain(args[1:], os.Stdin, os.Stdout)
@@ -52,6 +52,10 @@ func run(ctx context.Context, args []string) error {
 		return acknowledge(ctx, args[1:], os.Stdout)
 	case args[0] == "rules":
 		return checkRules(args[1:], os.Stdout)
+	case args[0] == "test":
+		return test(ctx, args[1:], os.Stdout)
+	case args[0] == "outbox":
+		return tendOutbox(ctx, args[1:], os.Stdout)
 	}
 	return daemon.Usage("unknown command %q", args[0])
 }
@@ -60,7 +64,7 @@ func help() daemon.Help {
 	return daemon.Help{
 		Name: "notifier",
 		Summary: "Turns clean events into alerts on the ALERTS stream: the first of a trouble at once,\n" +
-			"the following ones as a count.",
+			"the following ones as a count. Delivers alerts to receivers.",
 		Commands: [][2]string{
 			{"notifier", "run the service"},
 			{"notifier explain [-tenant T] EVENT.json", "say which rule an event meets, in which group, for whom and as what alert; - is stdin"},
@@ -71,6 +75,9 @@ func help() daemon.Help {
 			{"notifier acknowledge [-by B] [-comment C] GROUP", "tell no more of an open alert but its end"},
 			{"notifier rules check FILE", "say what is wrong with a file of rules, or what it holds"},
 			{"notifier rules schema", "print the JSON Schema of that file"},
+			{"notifier test RECEIVER", "send a sample alert to a receiver of NOTIFIER_CONFIG and say what happened"},
+			{"notifier outbox list [-json] [RECEIVER]", "list receivers, and the alerts that one has not taken and why"},
+			{"notifier outbox replay RECEIVER [SEQ...]", "have them delivered again, all or those, and enable the receiver if it is disabled"},
 			{"notifier -version", "print the version"},
 		},
 	}

@@ -64,7 +64,7 @@ func TestWrongArguments(t *testing.T) {
 
 func TestExplainFollowsTheFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "notifier.yaml")
-	const text = "version: 1\nreceivers: {mail: {}}\nrules:\n - {name: logins, match: {action: login}, receivers: mail, title: 'Hello {{.user.username}}'}\n"
+	const text = "version: 1\nreceivers: {mail: {type: nats, subject: a.c}}\nrules:\n - {name: logins, match: {action: login}, receivers: mail, title: 'Hello {{.user.username}}'}\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -186,6 +186,9 @@ func checkRules(args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if _, err := notifier.Receivers(args[1], set); err != nil {
+		return err
+	}
 	actions := "every action"
 	if named := set.Actions(); named != nil {
 		actions = "the actions " + strings.Join(named, ", ")

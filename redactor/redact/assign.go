@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"bytes"
 	"strings"
 
 	"sluice/redactor/redact/name"
@@ -75,6 +76,28 @@ func (s *scanner) colon(at int) int {
 	return to
 }
 
+// wide is how the full-width signs begin in UTF-8, as they are written between
+// Chinese and Japanese words; wideColon and wideEquals how two of them end.
+const (
+	wide       = "\xef\xbc"
+	wideColon  = 0x9a
+	wideEquals = 0x9d
+)
+
+// wideSign reads what stands around the full-width sign at text[at].
+func (s *scanner) wideSign(at int) int {
+	next := at + len(wide) + 1
+	if next > len(s.text) || s.text[at+1] != wide[1] || s.query.open {
+		return at + 1
+	}
+	if c := s.text[next-1]; c != wideColon && c != wideEquals {
+		return at + 1
+	}
+	to := s.named(s.nameBefore(at, s.nameFrom), next)
+	s.nameFrom = max(to, next)
+	return s.nameFrom
+}
+
 // nameSpan is where a name stands in the text.
 type nameSpan struct {
 	start, end int
@@ -118,11 +141,11 @@ func (s *scanner) named(n nameSpan, from int) int {
 		return from
 	}
 	decided := s.w.decideEncoded(s.text[n.start:n.end])
-	if !s.query.open && decided.class&name.Secret == 0 && n.quote == 0 {
+	if (!s.query.open || s.quotes(from)) && decided.class&name.Secret == 0 && n.quote == 0 {
 		decided = s.phrase(n, decided)
 	}
 	class := decided.class
-	if s.query.open {
+	if s.query.open && !s.quotes(from) {
 		return s.parameter(n, decided, from)
 	}
 	switch {
@@ -132,8 +155,16 @@ func (s *scanner) named(n nameSpan, from int) int {
 		return s.cookies(n, from, class&name.SetCookie != 0)
 	case class&(name.Secret|name.Perhaps|name.InQuery) != 0:
 		return s.assigned(n, decided, from)
+	case class&name.PairName != 0:
+		return s.formPart(from)
 	}
 	return from
+}
+
+// quotes reports whether the sign before text[from] is that of a text which stands
+// in a parameter, and not of the parameter: ?note=token: abc.
+func (s *scanner) quotes(from int) bool {
+	return s.text[from-1] == ':' && from < len(s.text) && (s.text[from] == ' ' || kinds[s.text[from]] == kindQuote)
 }
 
 // phrase decides about a name of two or three words with spaces between, as
@@ -166,8 +197,13 @@ func (s *scanner) assigned(n nameSpan, decided decision, from int) int {
 		return from
 	}
 	value := text[start:end]
+	by := ruleAssignment
+	if decided.by != ruleKey {
+		by = decided.by
+	}
+	guessable := class&name.Guessable != 0
 	if !hidden(value) {
-		return end
+		return s.became(end, by, guessable)
 	}
 	switch {
 	case class&name.Secret == 0:
@@ -182,16 +218,40 @@ func (s *scanner) assigned(n nameSpan, decided decision, from int) int {
 		if wordy(value) || isScheme(value) && end < len(text) && text[end] == ' ' {
 			return from
 		}
-		if n.spaced && code(value) || callsItself(text, n, value, end) {
+		if n.spaced && code(value) || callsItself(text, n, value, end) || counted(text[n.start:n.end], value) {
 			return from
 		}
 	}
-	by := ruleAssignment
-	if decided.by != ruleKey {
-		by = decided.by
+	s.w.edit(&s.l, start, end, by, guessable)
+	return s.became(end, by, guessable)
+}
+
+// became masks what stands behind the value that ends at end and an arrow, as
+// those write it who tell of a change: password: 'a' -> 'b'.
+func (s *scanner) became(end int, by rule, guessable bool) int {
+	from := end
+	if kinds[byteAt(s.text, from)] == kindQuote {
+		from++
 	}
-	s.w.edit(&s.l, start, end, by, class&name.Guessable != 0)
+	from = skipSpaces(s.text, from)
+	for _, arrow := range []string{"->", "=>", "→"} {
+		if !bytes.HasPrefix(s.text[min(from, len(s.text)):], []byte(arrow)) {
+			continue
+		}
+		start, next, quoted := s.value(from+len(arrow), true)
+		if start >= next || !hidden(s.text[start:next]) || !quoted && wordy(s.text[start:next]) {
+			return end
+		}
+		s.w.edit(&s.l, start, next, by, guessable)
+		return next
+	}
 	return end
+}
+
+// counted reports whether the value is how many tokens there were: tokens: 512.
+func counted(name, value []byte) bool {
+	const plural = "tokens"
+	return len(value) < 8 && allDigits(value) && len(name) >= len(plural) && foldIs(name[len(name)-len(plural):], plural)
 }
 
 // enclosed masks what stands in the brackets behind the name of a secret:

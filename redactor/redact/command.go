@@ -96,9 +96,13 @@ func (s *scanner) shortOption(start, end int) int {
 
 // userAndPassword masks the password of user:password.
 func (s *scanner) userAndPassword(from int) int {
-	start, end, _ := s.value(from, false)
+	start, end, quoted := s.value(from, false)
 	if start >= end {
 		return 0
+	}
+	if quoted && byteAt(s.text, end+1) == ':' { // "user":"password"
+		start, end, _ = s.value(end+2, false)
+		return s.optionValue(start, end)
 	}
 	colon := bytes.IndexByte(s.text[start:end], ':')
 	if colon < 0 {

@@ -61,6 +61,7 @@ func (s *scanner) authorization(n nameSpan, from int) int {
 	if bytes.IndexByte(s.text[rest:last], '=') > 0 && bytes.IndexByte(s.text[rest:end], ',') > 0 {
 		last = end // the parameters of Digest, AWS4, Hawk …
 	}
+	last = max(last, min(end, expressionEnd(s.text, rest)))
 	if value := s.text[rest:last]; hidden(value) && !wordy(value) {
 		s.w.edit(&s.l, rest, last, ruleHeader, isBasic(s.text[start:first]))
 	}

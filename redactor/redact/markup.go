@@ -33,6 +33,9 @@ func (s *scanner) markup(at int) int {
 	}
 	tag := text[at+1 : nameEnd]
 	if colon := bytes.LastIndexByte(tag, ':'); colon >= 0 {
+		if class := s.w.decide(tag[:colon]).class; foldIs(tag[:colon], "user") || foldIs(tag[:colon], "username") || class&name.Secret != 0 {
+			return nameEnd // <user:password> is how something is to be written
+		}
 		tag = tag[colon+1:]
 	}
 	decided := s.w.decide(tag)

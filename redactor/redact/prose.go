@@ -107,6 +107,7 @@ var roots = map[string]bool{
 	"base64": true, "hashlib": true, "crypto": true, "random": true, "string": true, "client": true,
 	"serializer": true, "payload": true,
 	"body": true, "headers": true, "cookies": true, "credentials": true, "auth": true, "model": true, "parent": true, "state": true,
+	"var": true, "local": true, "module": true, "vault": true,
 }
 
 // code reports whether the value behind "name = " is an expression of program

@@ -63,6 +63,7 @@ const (
 	kindEncoded
 	kindDigit
 	kindAt
+	kindWide
 )
 
 var kinds = func() (table [256]kind) {
@@ -78,7 +79,7 @@ var kinds = func() (table [256]kind) {
 	}
 	for c, k := range map[byte]kind{
 		'"': kindQuote, '\'': kindQuote, '`': kindQuote, '=': kindEquals, ':': kindColon, '-': kindDash, '?': kindQuestion,
-		'&': kindAmpersand, '#': kindHash, '<': kindLess, '{': kindOpen, '[': kindOpen, '%': kindEncoded, '\\': kindEncoded, '@': kindAt,
+		'&': kindAmpersand, '#': kindHash, '<': kindLess, '{': kindOpen, '[': kindOpen, '%': kindEncoded, '\\': kindEncoded, '@': kindAt, wide[0]: kindWide,
 	} {
 		table[c] = k
 	}
@@ -136,6 +137,8 @@ func (s *scanner) scan() {
 		case kindEncoded:
 			s.encoded = true
 			i++
+		case kindWide:
+			i = s.wideSign(i)
 		default:
 			i++
 		}

@@ -1,6 +1,9 @@
 package redact
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // value finds the value that begins at or behind text[from]: what stands in
 // quotes, or a plain one.
@@ -18,8 +21,27 @@ func (s *scanner) value(from int, skip bool) (start, end int, quoted bool) {
 		return at + 1, quoteEnd(text, at), true
 	}
 	start, end = s.plainValue(from, false)
-	return start, end, false
+	return start, max(end, expressionEnd(text, from)), false
 }
+
+// expressionEnd is where the expression ends that begins at from and stands for a
+// value which is not there: $(cat x), ${{ secrets.X }}, <YOUR TOKEN>. It is 0 if
+// there is none.
+func expressionEnd(text []byte, from int) int {
+	rest := text[from:min(len(text), from+longestExpression)]
+	for _, e := range [][2]string{{"$(", ")"}, {"${{", "}}"}, {"{{", "}}"}, {"<", ">"}} {
+		if !bytes.HasPrefix(rest, []byte(e[0])) {
+			continue
+		}
+		if at := bytes.Index(rest, []byte(e[1])); at > 0 && bytes.IndexByte(rest[:at], '\n') < 0 && !hidden(rest[:at+len(e[1])]) {
+			return from + at + len(e[1])
+		}
+		break
+	}
+	return 0
+}
+
+const longestExpression = 96
 
 // skipPrefix is the offset of the quote that opens at from or behind one letter, as
 // in b'…' of Python.
@@ -106,9 +128,17 @@ func endsValue(text []byte, from, i int, inURL bool) bool {
 		return i+1 < len(text) && (text[i+1] == '/' || kinds[text[i+1]] == kindWord)
 	case '\\':
 		return i+1 < len(text) && strings.IndexByte(`nrt"'`, text[i+1]) >= 0
+	case wide[0], ideographic[0]:
+		return i > from && i+2 < len(text) && wideEnds[string(text[i:i+3])]
 	}
 	return false
 }
+
+const ideographic = "\xe3\x80"
+
+// wideEnds are the full-width comma and semicolon, and the ideographic comma and
+// full stop.
+var wideEnds = map[string]bool{wide + "\x8c": true, wide + "\x9b": true, ideographic + "\x81": true, ideographic + "\x82": true}
 
 // ends reports whether what begins at text[i], behind punctuation, shows that the
 // value before that is over.

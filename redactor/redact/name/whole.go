@@ -79,7 +79,7 @@ var others = set(`secretary secretaries secretariat secretarial secrete secreted
 secretions secretive secretly secretory
 tokenize tokenizes tokenized tokenizer tokenizers tokenizing tokenization tokenise tokenised tokeniser
 tokenising tokenisation tokenomics tokenism passwordless tokenless credentialing credentialed
-publictoken secretmanager secretsmanager authkeyid apikeyid`)
+publictoken jsonwebtoken secretmanager secretsmanager authkeyid apikeyid`)
 
 // glued judges a word that is not in the lexicon: words written without anything
 // between them.

@@ -1,0 +1,50 @@
+package redact
+
+import (
+	"bytes"
+
+	"sluice/redactor/redact/name"
+)
+
+// longestPartHeader is how far behind the name of a form's part its content begins,
+// in bytes.
+const longestPartHeader = 160
+
+// formPart reads the value of name= that begins at text[from]. If it is the name
+// of a secret, and that of a part of a form (RFC 7578), the part's content is
+// masked.
+func (s *scanner) formPart(from int) int {
+	text := s.text
+	if byteAt(text, from) != '"' {
+		return from
+	}
+	end := from + 1
+	for end < len(text) && end-from <= longestName && text[end] != '"' {
+		end++
+	}
+	if after := byteAt(text, end+1); byteAt(text, end) != '"' || after != '\r' && after != '\n' {
+		return from
+	}
+	class := s.w.decide(text[from+1 : end]).class
+	if class&name.Secret == 0 {
+		return from
+	}
+	header := text[end+1 : min(len(text), end+1+longestPartHeader)]
+	start, newline := 0, "\n"
+	if at := bytes.Index(header, []byte("\r\n\r\n")); at >= 0 {
+		start, newline = end+1+at+4, "\r\n"
+	} else if at := bytes.Index(header, []byte("\n\n")); at >= 0 {
+		start = end + 1 + at + 2
+	} else {
+		return from
+	}
+	to := len(text)
+	if at := bytes.Index(text[start:], []byte(newline+"--")); at >= 0 {
+		to = start + at
+	}
+	if !hidden(text[start:to]) {
+		return from
+	}
+	s.w.edit(&s.l, start, to, ruleAssignment, class&name.Guessable != 0)
+	return to
+}

@@ -153,7 +153,7 @@ func (s *scanner) word(start int) int {
 	for end < len(text) && wordByte[text[end]] {
 		end++
 	}
-	if start+1 < len(text) && (credential.Starts(text[start], text[start+1]) || end < len(text) && text[end] == credential.Tilde) {
+	if credential.Starts(text, start, end) {
 		if found, ok := credential.Match(text, start); ok {
 			s.w.edit(&s.l, found.Start, found.End, ruleFormats+rule(found.Format), false)
 			return max(found.End, end)

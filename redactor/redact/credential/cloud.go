@@ -4,7 +4,8 @@ package credential
 func cloud() []Format {
 	return []Format{
 		{Name: "aws_access_key_id", Meaning: "an AWS access key id", Source: "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html", prefixes: []string{"AKIA", "ASIA", "ABIA", "ACCA", "A3T"}, alphabet: upperNum, min: 16, max: 17},
-		{Name: "aws_bedrock_key", Meaning: "an AWS Bedrock API key", Source: gitleaks, prefixes: []string{"ABSK", "bedrock-api-key-"}, alphabet: base64Any, min: 60},
+		{Name: "aws_bedrock_key", Meaning: "an AWS Bedrock API key", Source: gitleaks, prefixes: []string{"ABSK"}, alphabet: base64Any, min: 60},
+		{Name: "aws_bedrock_session_key", Meaning: "an AWS Bedrock API key that lasts as long as its session", Source: gitleaks, prefixes: []string{"bedrock-api-key-"}, alphabet: base64Any, min: 24},
 		{Name: "amazon_mws_token", Meaning: "an Amazon MWS auth token", Source: "https://developer.amazonservices.com", prefixes: []string{"amzn.mws."}, alphabet: uuidLike, min: 36},
 		{Name: "google_api_key", Meaning: "a Google API key", Source: "https://cloud.google.com/docs/authentication/api-keys", prefixes: []string{"AIza"}, alphabet: base64URL, min: 35},
 		{Name: "google_oauth_token", Meaning: "a Google OAuth access token", Source: "https://developers.google.com/identity/protocols/oauth2", prefixes: []string{"ya29."}, alphabet: base64URL, min: 20},
@@ -14,7 +15,8 @@ func cloud() []Format {
 		{Name: "scaleway_access_key", Meaning: "a Scaleway access key", Source: "https://www.scaleway.com/en/docs/iam/", prefixes: []string{"SCW"}, alphabet: upperNum, min: 17, mixed: true, max: 17},
 		{Name: "exoscale_api_key", Meaning: "an Exoscale API key", Source: "https://community.exoscale.com/documentation/iam/", prefixes: []string{"EXO"}, alphabet: hexDigits, min: 24, mixed: true},
 		{Name: "yandex_api_key", Meaning: "a Yandex Cloud API key", Source: gitleaks, prefixes: []string{"AQVN"}, alphabet: base64URL, min: 35},
-		{Name: "yandex_access_token", Meaning: "a Yandex Cloud IAM token", Source: gitleaks, prefixes: []string{"t1.9eu"}, alphabet: dottedAny, min: 80},
+		{Name: "yandex_access_token", Meaning: "a Yandex Cloud IAM token", Source: gitleaks, prefixes: []string{"t1."}, alphabet: dottedAny, min: 86, mixed: true},
+		{Name: "yandex_static_key", Meaning: "the secret of a Yandex Cloud static access key", Source: gitleaks, prefixes: []string{"YC"}, alphabet: base64URL, min: 38, mixed: true, max: 38},
 		{Name: "digitalocean_token", Meaning: "a DigitalOcean personal, OAuth or refresh token", Source: "https://docs.digitalocean.com/reference/api/create-personal-access-token/", prefixes: []string{"dop_v1_", "doo_v1_", "dor_v1_"}, alphabet: hexDigits, min: 60},
 		{Name: "heroku_api_key", Meaning: "a Heroku API key", Source: "https://devcenter.heroku.com/articles/authentication", prefixes: []string{"HRKU-"}, alphabet: base64URL, min: 30},
 		{Name: "fly_access_token", Meaning: "a Fly.io access token", Source: "https://fly.io/docs/security/tokens/", prefixes: []string{"fo1_", "fm1a_", "fm1r_", "fm2_"}, alphabet: base64Any, min: 40},
@@ -34,7 +36,7 @@ func cloud() []Format {
 		{Name: "age_secret_key", Meaning: "an age secret key", Source: "https://age-encryption.org/v1", prefixes: []string{"AGE-SECRET-KEY-1", "AGE-PLUGIN-"}, alphabet: upperNum, min: 40},
 		{Name: "openshift_token", Meaning: "an OpenShift user token", Source: gitleaks, prefixes: []string{"sha256~"}, alphabet: base64URL, min: 43},
 		{Name: "tailscale_key", Meaning: "a Tailscale key", Source: "https://tailscale.com/kb/1085/auth-keys", prefixes: []string{"tskey-auth-", "tskey-api-", "tskey-client-", "tskey-scim-", "tskey-webhook-"}, alphabet: base64URL, min: 16},
-		{Name: "infracost_api_key", Meaning: "an Infracost API key", Source: gitleaks, prefixes: []string{"ico-"}, alphabet: alnum, min: 32},
+		{Name: "infracost_api_key", Meaning: "an Infracost API key", Source: gitleaks, prefixes: []string{"ico-"}, alphabet: alnum, min: 32, max: 32},
 		{Name: "akamai_token", Meaning: "an Akamai client token", Source: "https://techdocs.akamai.com/developer/docs/set-up-authentication-credentials", prefixes: []string{"akab-"}, alphabet: base64URL, min: 30},
 		{Name: "defined_networking_token", Meaning: "a Defined Networking API token", Source: gitleaks, prefixes: []string{"dnkey-"}, alphabet: base64URL, min: 50},
 		{Name: "scalingo_token", Meaning: "a Scalingo API token", Source: gitleaks, prefixes: []string{"tk-us-"}, alphabet: base64URL, min: 48},

@@ -100,7 +100,8 @@ func (w *walk) value(d *document, i uint32, depth int, place, parent *frame) {
 		w.mask(d, tok, depth, place, by)
 	} else if tok.Kind == jsontoken.String && !(place.name.fixed && w.contract && depth == 0 && len(d.open) == 1) {
 		form := place.args || place.name.class&name.QueryString != 0
-		if w.search(d, tok, depth, form) && depth == 0 {
+		argument := parent.array && w.argument(d, i, depth, parent)
+		if (w.search(d, tok, depth, form) || argument) && depth == 0 {
 			w.apply()
 			w.report.add(w, place, w.edits)
 			w.edits = w.edits[:0]

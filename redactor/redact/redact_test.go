@@ -100,6 +100,24 @@ func TestRedact(t *testing.T) {
 			"an exception's members are judged", `{"auth_method_args":{"password":"x"}}`,
 			`{"auth_method_args":{"password":"` + m + `"}}`, "/auth_method_args/password key",
 		},
+		{
+			"a change as a pair", `{"changes":[{"field":"client_secret","old":"a","new":"b"},{"id":"password","value":"c"},{"field":"title","old":"d","new":"e"}]}`,
+			`{"changes":[{"field":"client_secret","old":"` + m + `","new":"` + m + `"},{"id":"password","value":"` + m + `"},{"field":"title","old":"d","new":"e"}]}`,
+			"/changes/0/old pair\n/changes/0/new pair\n/changes/1/value pair",
+		},
+		{
+			"arguments of a command in a list", `{"a":["mysql","-ps3cret","-u","root"],"b":["/usr/bin/curl","-s","-u","bob:x1","https://h"],"c":["curl","--user=bob:x1"]}`,
+			`{"a":["mysql","-p` + m + `","-u","root"],"b":["/usr/bin/curl","-s","-u","bob:` + m + `","https://h"],"c":["curl","--user=bob:` + m + `"]}`,
+			"/a/1 argument\n/b/3 argument\n/c/1 argument",
+		},
+		{
+			"more arguments in lists", `{"a":["sshpass","-p","x1","ssh"],"b":["docker","login","-u","bob","-p","x1"],"c":["docker","run","-p","80:80","-u","1:1"],"d":["redis-cli","-a","x1"]}`,
+			`{"a":["sshpass","-p","` + m + `","ssh"],"b":["docker","login","-u","bob","-p","` + m + `"],"c":["docker","run","-p","80:80","-u","1:1"],"d":["redis-cli","-a","` + m + `"]}`,
+			"/a/2 argument\n/b/5 argument\n/d/2 argument",
+		},
+		{
+			"arguments in JSON in a string", `{"a":"[\"curl\",\"-u\",\"bob:x1\"]"}`, `{"a":"[\"curl\",\"-u\",\"bob:` + m + `\"]"}`, "/a argument",
+		},
 		{"empty", `{}`, `{}`, ""},
 		{
 			"beyond the contract", `{"pk":"f00f54e7-2b38-421f-bc78-e61f950048d6","trace":{"authorization":"Bearer x"}}`,

@@ -236,28 +236,33 @@ const (
 // commands returns which commands the text names.
 func (s *scanner) commands() seen {
 	if s.seen&seenKnown == 0 {
-		s.seen = seenKnown
-		for _, c := range []struct {
-			name string
-			seen seen
-		}{
-			{"curl", seenCurl},
-			{"wget", seenCurl},
-			{"http ", seenCurl},
-			{"mysql", seenMySQL},
-			{"mariadb", seenMySQL},
-			{"sshpass", seenSSHPass},
-			{"docker login", seenSSHPass},
-			{"helm registry", seenSSHPass},
-			{"podman login", seenSSHPass},
-			{"oc login", seenSSHPass},
-			{"ldap", seenLDAP},
-			{"redis-cli", seenRedis},
-		} {
-			if bytes.Contains(s.text, []byte(c.name)) {
-				s.seen |= c.seen
-			}
-		}
+		s.seen = seenKnown | commandsIn(s.text)
 	}
 	return s.seen
+}
+
+// commandsIn returns which commands a text names.
+func commandsIn(text []byte) (found seen) {
+	for _, c := range []struct {
+		name string
+		seen seen
+	}{
+		{"curl", seenCurl},
+		{"wget", seenCurl},
+		{"http ", seenCurl},
+		{"mysql", seenMySQL},
+		{"mariadb", seenMySQL},
+		{"sshpass", seenSSHPass},
+		{"docker login", seenSSHPass},
+		{"helm registry", seenSSHPass},
+		{"podman login", seenSSHPass},
+		{"oc login", seenSSHPass},
+		{"ldap", seenLDAP},
+		{"redis-cli", seenRedis},
+	} {
+		if bytes.Contains(text, []byte(c.name)) {
+			found |= c.seen
+		}
+	}
+	return found
 }

@@ -37,6 +37,7 @@ type walk struct {
 	cache   nameCache
 	name    []byte    // the text of an escaped name
 	words   []byte    // of a name
+	command []byte    // the first words of a list
 	decoded [2][]byte // a name without its percent-encoding
 
 	// progress has a row for each container that is open, and one for the value in
@@ -227,7 +228,7 @@ func (w *walk) searchPatterns(l layer) {
 // size is about how many bytes of memory the walk holds beyond its own.
 func (w *walk) size() int {
 	n := cap(w.decoder.Tape.Tokens)*int(unsafe.Sizeof(jsontoken.Token{})) + cap(w.event.Extra)*int(unsafe.Sizeof(schemas.Member{}))
-	n += cap(w.name) + cap(w.words) + cap(w.edits)*int(unsafe.Sizeof(edit{})) + cap(w.progress)*8 + cap(w.report.pointers)
+	n += cap(w.name) + cap(w.words) + cap(w.command) + cap(w.edits)*int(unsafe.Sizeof(edit{})) + cap(w.progress)*8 + cap(w.report.pointers)
 	for i := range w.docs {
 		n += cap(w.docs[i].tape.Tokens) * int(unsafe.Sizeof(jsontoken.Token{}))
 		n += cap(w.docs[i].open)*int(unsafe.Sizeof(frame{})) + cap(w.base64[i])

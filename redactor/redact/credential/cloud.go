@@ -38,7 +38,7 @@ func cloud() []Format {
 		{Name: "tailscale_key", Meaning: "a Tailscale key", Source: "https://tailscale.com/kb/1085/auth-keys", prefixes: []string{"tskey-auth-", "tskey-api-", "tskey-client-", "tskey-scim-", "tskey-webhook-"}, alphabet: base64URL, min: 16},
 		{Name: "infracost_api_key", Meaning: "an Infracost API key", Source: gitleaks, prefixes: []string{"ico-"}, alphabet: alnum, min: 32, max: 32},
 		{Name: "akamai_token", Meaning: "an Akamai client token", Source: "https://techdocs.akamai.com/developer/docs/set-up-authentication-credentials", prefixes: []string{"akab-"}, alphabet: base64URL, min: 30},
-		{Name: "defined_networking_token", Meaning: "a Defined Networking API token", Source: gitleaks, prefixes: []string{"dnkey-"}, alphabet: base64URL, min: 50},
+		{Name: "defined_networking_token", Meaning: "a Defined Networking API token", Source: gitleaks, prefixes: []string{"dnkey-"}, alphabet: base64Any, min: 50},
 		{Name: "scalingo_token", Meaning: "a Scalingo API token", Source: gitleaks, prefixes: []string{"tk-us-"}, alphabet: base64URL, min: 48},
 		{Name: "upcloud_token", Meaning: "an UpCloud API token", Source: "https://developers.upcloud.com/1.3/", prefixes: []string{"ucat_"}, alphabet: alnum, min: 24},
 		{Name: "boundary_token", Meaning: "a HashiCorp Boundary auth token", Source: "https://developer.hashicorp.com/boundary", prefixes: []string{"at_"}, alphabet: word, min: 60},

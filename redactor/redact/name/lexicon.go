@@ -18,7 +18,7 @@ var lexicon = func() map[string]entry {
 	add(entry{class: Secret | Guessable}, passwords)
 	add(entry{class: Secret}, tokens)
 	add(entry{class: Perhaps}, ambiguous)
-	add(entry{class: Perhaps | Guessable}, "pin, pwd, oldpwd, puk, invite code, invitation code")
+	add(entry{class: Perhaps | Guessable}, "pin, pwd, pw, oldpwd, puk, invite code, invitation code")
 	add(entry{harmless: true}, harmless)
 	return table
 }()
@@ -28,7 +28,7 @@ var lexicon = func() map[string]entry {
 //nolint:gosmopolitan // in the languages of those who write them
 const passwords = `
 password, passwords, passwd, passphrase, passphrases, pass phrase, pass word, passcode, passcodes, pass code,
-pass, psw, pswd, passw, userpass, pword, passwort,
+pass, psw, pswd, pswrd, passw, passwrd, userpass, pword, passwort,
 kennwort, contrasena, contraseña, clave secreta, mot de passe, motdepasse, mdp, senha, wachtwoord, parola
 chiave, haslo, hasło, losenord, lösenord,
 salasana, adgangskode, пароль, пароли, 密码, 密碼, 口令, パスワード, 暗証番号, 비밀번호, mật khẩu, şifre, parool, parole chiave,
@@ -63,7 +63,8 @@ signature, signatures, x amz signature, session id, session ids, sessionid, sess
 phpsessid, connect sid, sessid, sess id, asp net session id,
 csrf, xsrf, csrftoken, xsrftoken, totp seed, otp seed, totp uri, otpauth, pepper, saml assertion, client
 assertion, nthash, lmhash, ntlm hash, magic link, login link,
-shared access signature`
+shared access signature, sonar login, gitlab session, laravel session, bundle gems contribsys com,
+bundle enterprise contribsys com`
 
 // ambiguous are names of secrets and of other things.
 const ambiguous = `key, keys, auth, pat, ssh key, ssh keys, deploy key, client key, rsa key, jwk, hmac, routing
@@ -92,7 +93,7 @@ auth app, auth service, auth server, auth domain, auth required,
 revoke tokens, cookie policy, cookie consent, cookie banner, cookie domain, cookie notice, boarding pass, season
 pass, bus pass, first pass, second pass, pass rate, pass fail,
 pass through, pass count, pass percentage, pass ratio, code challenge, token endpoint, token auth method,
-signature algorithm, secret santa, secret service`
+signature algorithm, key hash, key chars, password variable, secret santa, secret service`
 
 // neutral are words that, behind the name of a secret, say that the value is about
 // it: token_count, password_change_date.
@@ -118,14 +119,15 @@ schema template templates pattern regex regexp rule rules fingerprint thumbprint
 complexity binding bindings
 refreshed refresh last visible visibility hidden show grant grants granted operation operations event events
 action actions
-metrics metric percent percentage rate ratio budget cost price usd holder viewer view views notice request requests`
+metrics metric percent percentage rate ratio budget cost price usd holder viewer view views notice request requests
+remaining left`
 
 // heads are first words that say the same: has_password.
 var heads = set(`has have is are num n requires require needs need allow allows enable enables must show hide forgot force count max min supports should can`)
 
 // besides are the ambiguous words that are plain beside another: mysql_pwd,
 // github_pat, card_pin.
-var besides = set(`pwd pat pin`)
+var besides = set(`pwd pw pat pin`)
 
 // counted are the words before "tokens" where language models count them.
 var counted = set(`max min total prompt completion input output num number n used remaining cached reasoning billed estimated generated thinking context sampled stop special candidates`)

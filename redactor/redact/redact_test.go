@@ -326,7 +326,7 @@ func TestConcurrentUse(t *testing.T) {
 // TestAllocations takes the memory of the walk from no pool, since the race
 // detector makes that forget at random.
 func TestAllocations(t *testing.T) {
-	event, w := kilobyte(t, false), newWalk(newEngine(t))
+	event, w := kilobytes(t, false)[0], newWalk(newEngine(t))
 	dst := make([]byte, 0, 4096)
 	n := testing.AllocsPerRun(100, func() {
 		if err := w.decodeJSON(event); err != nil {

@@ -154,7 +154,7 @@ func (s *scanner) word(start int) int {
 		end++
 	}
 	if credential.Starts(text, start, end) {
-		if found, ok := credential.Match(text, start); ok {
+		if found, ok := credential.Match(text, start, end); ok {
 			s.w.edit(&s.l, found.Start, found.End, ruleFormats+rule(found.Format), false)
 			return max(found.End, end)
 		}

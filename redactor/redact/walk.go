@@ -1,7 +1,6 @@
 package redact
 
 import (
-	"hash/maphash"
 	"unsafe"
 
 	"sluice/redactor/redact/name"
@@ -35,6 +34,7 @@ type walk struct {
 	digests  []string
 
 	cache   nameCache
+	known   knownTexts
 	name    []byte    // the text of an escaped name
 	words   []byte    // of a name
 	command []byte    // the first words of a list
@@ -55,9 +55,7 @@ type document struct {
 }
 
 func newWalk(e *Engine) *walk {
-	w := &walk{engine: e}
-	w.cache.seed = maphash.MakeSeed()
-	return w
+	return &walk{engine: e}
 }
 
 // frame is a value, or a container that the walk is in.
@@ -182,13 +180,27 @@ func (w *walk) search(d *document, tok jsontoken.Token, depth int, form bool) bo
 	if tok.End-tok.Start < shortestText+2 {
 		return false
 	}
+	raw, sum := d.layer.text[tok.Start+1:tok.End-1], uint64(0)
+	remember := depth == 0 && len(raw) <= knownText
+	if remember {
+		sum = hash(raw)
+		if w.known.has(sum, raw, form) {
+			return false
+		}
+	}
 	before := len(w.edits)
 	text := d.text(tok, &w.layers[depth][0])
 	if len(w.engine.policy.values) > 0 {
 		w.searchPatterns(text)
 	}
 	w.inspect(text, depth, form)
-	return len(w.edits) > before
+	if len(w.edits) > before {
+		return true
+	}
+	if remember {
+		w.known.add(sum, raw, form)
+	}
+	return false
 }
 
 // shortestText is the length from which a text may hold a secret and something

@@ -80,17 +80,19 @@ func Starts(text []byte, i, end int) bool {
 // Tilde is the byte behind the first word of a client secret of Azure.
 const Tilde = '~'
 
-// Match reports the credential that begins at text[i], which is the first byte of
-// a word: a letter or a digit, with neither before it.
-func Match(text []byte, i int) (Found, bool) {
+// Match reports the credential that begins with the word text[i:end]: letters and
+// digits, with neither before it.
+func Match(text []byte, i, end int) (Found, bool) {
 	if i+shortestPrefix > len(text) {
 		return Found{}, false
 	}
-	if start, end, ok := matchAzure(text, i); ok {
-		return Found{Format: azure, Start: start, End: trimDot(text, end)}, true
-	}
-	if start, end, ok := matchMailchimp(text, i); ok {
-		return Found{Format: mailchimp, Start: start, End: end}, true
+	if end < len(text) && (text[end] == Tilde || text[end] == '-') {
+		if start, end, ok := matchAzure(text, i); ok {
+			return Found{Format: azure, Start: start, End: trimDot(text, end)}, true
+		}
+		if start, end, ok := matchMailchimp(text, i); ok {
+			return Found{Format: mailchimp, Start: start, End: end}, true
+		}
 	}
 	list := &lists[byStart[int(text[i])<<8|int(text[i+1])]]
 	if c := text[i+2]; list.third[c>>6]&(1<<(c&63)) == 0 {

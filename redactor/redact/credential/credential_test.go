@@ -25,7 +25,7 @@ func find[T string | []byte](in T) (found []credential.Found) {
 			end++
 		}
 		if credential.Starts(text, i, end) {
-			if f, ok := credential.Match(text, i); ok {
+			if f, ok := credential.Match(text, i, end); ok {
 				found = append(found, f)
 				i = max(f.End, i+1)
 				continue
@@ -130,13 +130,13 @@ func FuzzMatch(f *testing.F) {
 		if i < 0 || i+1 >= len(text) {
 			return
 		}
-		found, ok := credential.Match([]byte(text), i)
-		if ok && (found.Start < 0 || found.Start >= found.End || found.End > len(text) || found.Format >= len(credential.Formats())) {
-			t.Errorf("found %+v", found)
-		}
 		end := i
 		for end < len(text) && ('0' <= text[end] && text[end] <= '9' || 'a' <= text[end]|0x20 && text[end]|0x20 <= 'z') {
 			end++
+		}
+		found, ok := credential.Match([]byte(text), i, end)
+		if ok && (found.Start < 0 || found.Start >= found.End || found.End > len(text) || found.Format >= len(credential.Formats())) {
+			t.Errorf("found %+v", found)
 		}
 		if ok && !credential.Starts([]byte(text), i, end) {
 			t.Error("found what begins nothing")

@@ -179,7 +179,7 @@ func (s *scanner) quote(at int) int {
 	word := nameStart(text, before, max(0, before-16))
 	switch w := text[word:before]; {
 	case foldIs(w, "password"), foldIs(w, "passwd"), foldIs(w, "passphrase"):
-	case foldIs(w, "by") && bytes.Contains(bytes.ToLower(text[max(0, word-longestIdentified):word]), []byte("identified")):
+	case foldIs(w, "by") && containsFold(text[max(0, word-longestIdentified):word], "identified"):
 	default:
 		return at + 1
 	}

@@ -63,6 +63,9 @@ const longestProse = 16
 // wordy reports whether the value is a word of prose, or a number, a bracket or a
 // sign that stands where there is no value.
 func wordy(value []byte) bool {
+	if len(value) > longestToken {
+		return false
+	}
 	value = bytes.Trim(value, ".,;:!?()[]{}\"'`*…-")
 	if len(value) > longestProse {
 		return false
@@ -173,9 +176,17 @@ func codePhrase(before []byte) bool {
 	default:
 		return false
 	}
-	phrase := bytes.ToLower(before[:start])
-	for _, word := range codeKinds {
-		if bytes.Contains(phrase, []byte(word)) {
+	for i, c := range before[:start] {
+		if codeInitial[c] && (i == 0 || !wordByte[before[i-1]]) && startsCodeKind(before[i:start]) {
+			return true
+		}
+	}
+	return false
+}
+
+func startsCodeKind(text []byte) bool {
+	for _, kind := range codeKinds {
+		if len(text) >= len(kind) && foldIs(text[:len(kind)], kind) {
 			return true
 		}
 	}
@@ -186,4 +197,23 @@ func codePhrase(before []byte) bool {
 var codeKinds = []string{
 	"verification", "one-time", "one time", "login", "security", "authentication", "confirmation", "recovery",
 	"access", "mfa", "2fa", "sms", "backup", "passcode", "authenticator", "sign-in",
+}
+
+// codeInitial marks the bytes with which these begin.
+var codeInitial = func() (table [256]bool) {
+	for _, kind := range codeKinds {
+		table[kind[0]], table[kind[0]&^0x20] = true, true
+	}
+	table['2'&^0x20] = false
+	return table
+}()
+
+// containsFold reports whether a text has the word in it, which is in lower case.
+func containsFold(text []byte, word string) bool {
+	for i := 0; i+len(word) <= len(text); i++ {
+		if lower(text[i]) == word[0] && foldIs(text[i:i+len(word)], word) {
+			return true
+		}
+	}
+	return false
 }

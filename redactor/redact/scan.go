@@ -30,6 +30,11 @@ type scanner struct {
 	// lineStart and lineEnd are the line whose end was looked for last.
 	lineStart, lineEnd int
 	lineQuote          byte
+	// plain are the values without quotes that were measured last, outside of a URL
+	// and inside, and whole that of a form: what begins in one of them ends where it
+	// does.
+	plain [2]span
+	whole span
 	// urlForm tells that a form is the query of a URL: then a # ends it.
 	urlForm bool
 }
@@ -40,7 +45,7 @@ func (s *scanner) begin(w *walk, l layer, depth int, form bool) {
 	s.w, s.l, s.text, s.depth, s.form = w, l, l.text, depth, form
 	s.encoded, s.urlForm = false, false
 	s.vain, s.nameFrom, s.seen = 0, 0, 0
-	s.lineStart, s.lineEnd = 0, 0
+	s.lineStart, s.lineEnd, s.plain, s.whole = 0, 0, [2]span{}, span{}
 	s.query.begin(form)
 }
 

@@ -29,7 +29,7 @@ func hidden(value []byte) bool {
 // command in the place of: $(cat /run/token).
 func substitution(value []byte) bool {
 	return len(value) > 3 && value[0] == '$' && value[1] == '(' && 'a' <= value[2] && value[2] <= 'z' &&
-		bytes.IndexByte(value, ')') == len(value)-1
+		len(value) <= longestExpression && bytes.IndexByte(value, ')') == len(value)-1
 }
 
 // shellVariable reports whether the value is a variable of a shell: $API_KEY, $1.

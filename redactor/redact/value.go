@@ -90,8 +90,12 @@ func quoteEnd(text []byte, at int) int {
 // behind it: a password may well have a comma in it. In a URL & and # do.
 func (s *scanner) plainValue(from int, inURL bool) (start, end int) {
 	text := s.text
-	if from < s.query.plainEnd && from >= s.query.plainStart && inURL == s.query.plainURL {
-		return from, s.query.plainEnd
+	known := &s.plain[0]
+	if inURL {
+		known = &s.plain[1]
+	}
+	if known.holds(from) {
+		return from, known.end
 	}
 	open := 0
 	for end = from; end < len(text); end++ {
@@ -111,7 +115,7 @@ found:
 	if end > from+1 && text[end-1] == '.' && (end == len(text) || text[end] <= ' ') {
 		end-- // of the sentence
 	}
-	s.query.plainStart, s.query.plainEnd, s.query.plainURL = from, end, inURL
+	*known = span{from, end}
 	return from, end
 }
 

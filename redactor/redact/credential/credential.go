@@ -126,8 +126,11 @@ func trimDot(text []byte, end int) int {
 // shortestPrefix is how much every matcher may look at without asking.
 const shortestPrefix = 3
 
-// end is where the credential ends that begins with the prefix at text[i]. A
-// failure costs no more than the prefix and min bytes.
+// judged is how many bytes of a credential decide whether it is one: the rest is
+// read only if it is, so that a text of beginnings is read once.
+const judged = 64
+
+// end is where the credential ends that begins with the prefix at text[i].
 func (f *Format) end(text []byte, i int, prefix string) (int, bool) {
 	if len(text)-i < len(prefix)+f.min || string(text[i:i+len(prefix)]) != prefix {
 		return 0, false
@@ -136,19 +139,13 @@ func (f *Format) end(text []byte, i int, prefix string) (int, bool) {
 		return 0, false // of the name of a file: video_box.ico-…
 	}
 	start := i + len(prefix)
-	end := start
-	for end < len(text) && f.alphabet[text[end]] {
-		end++
-		if f.max > 0 && end-start > f.max {
-			return 0, false
-		}
+	end := run(text, start, f.alphabet, max(judged, f.min, f.max+1))
+	if body := text[start:end]; len(body) < f.min || f.max > 0 && len(body) > f.max || placeholder(body) || f.mixed && !mixed(body) {
+		return 0, false
 	}
+	end = run(text, end, f.alphabet, 0)
 	for end-start > f.min && (text[end-1] == '.' || text[end-1] == '-') {
 		end-- // of the sentence
-	}
-	body := text[start:end]
-	if len(body) < f.min || placeholder(body) || f.mixed && !mixed(body) {
-		return 0, false
 	}
 	return end, true
 }

@@ -148,15 +148,16 @@ func matchPEM(text []byte, i int) (start, end int, ok bool) {
 	}
 	start = i - len(dashes)
 	rest := i + label + len(dashes)
+	body := text[rest:min(len(text), rest+4*judged)]
+	if star := bytes.IndexByte(body, '*'); star >= 0 && bytes.Index(body[:star], []byte(dashes)) < 0 {
+		return 0, 0, false // masked already
+	}
 	end = len(text)
 	if at := bytes.Index(text[rest:], []byte(dashes+"END ")); at >= 0 {
 		end = rest + at + len(dashes+"END ")
 		if at := bytes.Index(text[end:min(len(text), end+80)], []byte(dashes)); at >= 0 {
 			end += at + len(dashes)
 		}
-	}
-	if bytes.IndexByte(text[rest:end], '*') >= 0 {
-		return 0, 0, false
 	}
 	return start, end, true
 }
@@ -237,14 +238,17 @@ func matchSlack(text []byte, i int) (start, end int, ok bool) {
 	if text[i+3] == 'd' || text[i+3] == 'e' {
 		bytesOf = dottedAny
 	}
-	end = run(text, i+5, bytesOf, 0)
+	end = run(text, i+5, bytesOf, judged)
 	found := 0
 	for _, c := range text[i+5 : end] {
 		if digits[c] {
 			found++
 		}
 	}
-	return i, end, end-i-5 >= 10 && found >= 2
+	if end-i-5 < 10 || found < 2 {
+		return 0, 0, false
+	}
+	return i, run(text, end, bytesOf, 0), true
 }
 
 func matchTerraform(text []byte, i int) (start, end int, ok bool) {
@@ -381,9 +385,12 @@ func matchAuthress(text []byte, i int) (start, end int, ok bool) {
 	if !bytes.HasPrefix(text[i:], []byte("sc_")) {
 		return 0, 0, false
 	}
-	end = run(text, i, dottedAny, 0)
+	end = run(text, i, dottedAny, 4*judged)
 	body := text[i:end]
-	return i, end, len(body) >= 60 && (bytes.Contains(body, []byte(".acc_")) || bytes.Contains(body, []byte(".acc-")))
+	if len(body) < 60 || !bytes.Contains(body, []byte(".acc_")) && !bytes.Contains(body, []byte(".acc-")) {
+		return 0, 0, false
+	}
+	return i, run(text, end, dottedAny, 0), true
 }
 
 var tilde = newAlphabet("a-z", "A-Z", "0-9", "_", "-", ".", "~")

@@ -115,7 +115,7 @@ func (s *scanner) nameBefore(at, from int) nameSpan {
 		for end > from && end > at-maxSpaces && strings.IndexByte(".?:+|", text[end-1]) >= 0 {
 			end-- // of an operator: .= ?= ::= +=
 		}
-		for end > from && end > at-maxSpaces && text[end-1] == ' ' {
+		for end > from && end > at-maxAligned && text[end-1] == ' ' {
 			end--
 		}
 	}
@@ -134,6 +134,9 @@ func (s *scanner) nameBefore(at, from int) nameSpan {
 
 const maxSpaces = 4
 
+// maxAligned is how many spaces align a sign with those of other lines.
+const maxAligned = 40
+
 // named reads the value that begins at or behind text[from] if its name means
 // anything, and returns where to go on.
 func (s *scanner) named(n nameSpan, from int) int {
@@ -147,6 +150,12 @@ func (s *scanner) named(n nameSpan, from int) int {
 	class := decided.class
 	if s.query.open && !s.quotes(from) {
 		return s.parameter(n, decided, from)
+	}
+	if class&name.PairName != 0 {
+		s.notePair(from)
+	} else if class&name.PairWhole != 0 && s.pair.holds(n.start) {
+		s.pair = span{}
+		return s.assigned(n, decision{class: name.Secret | name.Guessable, by: rulePair}, from)
 	}
 	switch {
 	case class&name.Authorization != 0:
@@ -193,6 +202,14 @@ func (s *scanner) assigned(n nameSpan, decided decision, from int) int {
 		return s.nameFrom
 	}
 	start, end, quoted := s.value(from, true)
+	if to := s.angled(start, end); to > 0 {
+		start, end = start+1, to
+	}
+	if !quoted && class&name.Secret != 0 {
+		if to := s.nextLine(n, start, end, ruleAssignment, class&name.Guessable != 0); to > 0 {
+			return to
+		}
+	}
 	if start >= end {
 		return from
 	}
@@ -226,6 +243,23 @@ func (s *scanner) assigned(n nameSpan, decided decision, from int) int {
 	return s.became(end, by, guessable)
 }
 
+// angled is where the value ends that stands in the angle brackets at text[start],
+// 0 if there is none: a tag, or what is to be put there.
+func (s *scanner) angled(start, end int) int {
+	if start < end || byteAt(s.text, start) != '<' {
+		return 0
+	}
+	for i := start + 1; i < min(len(s.text), start+longestToken); i++ {
+		if s.text[i] == '>' {
+			if tokenLike(s.text[start+1 : i]) {
+				return i
+			}
+			break
+		}
+	}
+	return 0
+}
+
 // became masks what stands behind the value that ends at end and an arrow, as
 // those write it who tell of a change: password: 'a' -> 'b'.
 func (s *scanner) became(end int, by rule, guessable bool) int {
@@ -234,10 +268,11 @@ func (s *scanner) became(end int, by rule, guessable bool) int {
 		from++
 	}
 	from = skipSpaces(s.text, from)
-	for _, arrow := range []string{"->", "=>", "→"} {
+	for _, arrow := range []string{"->", "=>", "→", "to '", "to \""} {
 		if !bytes.HasPrefix(s.text[min(from, len(s.text)):], []byte(arrow)) {
 			continue
 		}
+		arrow = strings.TrimRight(arrow, "'\"")
 		start, next, quoted := s.value(from+len(arrow), true)
 		if start >= next || !hidden(s.text[start:next]) || !quoted && wordy(s.text[start:next]) {
 			return end

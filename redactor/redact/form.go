@@ -15,26 +15,27 @@ const longestPartHeader = 160
 // masked.
 func (s *scanner) formPart(from int) int {
 	text := s.text
-	if byteAt(text, from) != '"' {
-		return from
+	quote := 0
+	if byteAt(text, from) == '"' {
+		quote = 1
 	}
-	end := from + 1
-	for end < len(text) && end-from <= longestName && text[end] != '"' {
+	end := from + quote
+	for end < len(text) && end-from <= longestName && text[end] != '"' && text[end] > ' ' {
 		end++
 	}
-	if after := byteAt(text, end+1); byteAt(text, end) != '"' || after != '\r' && after != '\n' {
+	if after := byteAt(text, end+quote); quote == 1 && byteAt(text, end) != '"' || after != '\r' && after != '\n' {
 		return from
 	}
-	class := s.w.decide(text[from+1 : end]).class
+	class := s.w.decide(text[from+quote : end]).class
 	if class&name.Secret == 0 {
 		return from
 	}
-	header := text[end+1 : min(len(text), end+1+longestPartHeader)]
+	header := text[end+quote : min(len(text), end+quote+longestPartHeader)]
 	start, newline := 0, "\n"
 	if at := bytes.Index(header, []byte("\r\n\r\n")); at >= 0 {
-		start, newline = end+1+at+4, "\r\n"
+		start, newline = end+quote+at+4, "\r\n"
 	} else if at := bytes.Index(header, []byte("\n\n")); at >= 0 {
-		start = end + 1 + at + 2
+		start = end + quote + at + 2
 	} else {
 		return from
 	}

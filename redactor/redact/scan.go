@@ -35,6 +35,8 @@ type scanner struct {
 	// does.
 	plain [2]span
 	whole span
+	// pair is where the value may be whose name another value was.
+	pair span
 	// urlForm tells that a form is the query of a URL: then a # ends it.
 	urlForm bool
 }
@@ -45,7 +47,7 @@ func (s *scanner) begin(w *walk, l layer, depth int, form bool) {
 	s.w, s.l, s.text, s.depth, s.form = w, l, l.text, depth, form
 	s.encoded, s.urlForm = false, false
 	s.vain, s.nameFrom, s.seen = 0, 0, 0
-	s.lineStart, s.lineEnd, s.plain, s.whole = 0, 0, [2]span{}, span{}
+	s.lineStart, s.lineEnd, s.plain, s.whole, s.pair = 0, 0, [2]span{}, span{}, span{}
 	s.query.begin(form)
 }
 
@@ -123,6 +125,9 @@ func (s *scanner) scan() {
 				i++
 				continue
 			}
+			if entity(text[i:]) > 0 {
+				s.encoded = true
+			}
 			s.query.open = true
 			s.nameFrom = i + 1
 			i++
@@ -166,6 +171,11 @@ func (s *scanner) word(start int) int {
 	}
 	if len(text)-start >= shortestBase64 && (start == 0 || base64Value[text[start-1]] >= 64 || text[start-1] == '/') {
 		if to, ok := s.base64Run(start); ok {
+			return to
+		}
+	}
+	if lastInitial[text[start]] && lastWord(text[start:end]) {
+		if to := s.beside(end); to > 0 {
 			return to
 		}
 	}

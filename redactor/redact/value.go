@@ -16,6 +16,7 @@ func (s *scanner) value(from int, skip bool) (start, end int, quoted bool) {
 	if from >= len(text) {
 		return from, from, false
 	}
+	from = skipLength(text, from)
 	at := skipPrefix(text, from)
 	if kinds[text[at]] == kindQuote {
 		return at + 1, quoteEnd(text, at), true
@@ -42,6 +43,22 @@ func expressionEnd(text []byte, from int) int {
 }
 
 const longestExpression = 96
+
+// skipLength is the offset behind what PHP writes before a text: string(14) "…".
+func skipLength(text []byte, from int) int {
+	const before = "string("
+	if !bytes.HasPrefix(text[from:], []byte(before)) {
+		return from
+	}
+	end := from + len(before)
+	for end < len(text) && kinds[text[end]] == kindDigit && end-from < longestShortName {
+		end++
+	}
+	if byteAt(text, end) == ')' && byteAt(text, end+1) == ' ' && byteAt(text, end+2) == '"' {
+		return end + 2
+	}
+	return from
+}
 
 // skipPrefix is the offset of the quote that opens at from or behind one letter, as
 // in b'…' of Python.

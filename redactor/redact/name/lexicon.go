@@ -29,14 +29,19 @@ var lexicon = func() map[string]entry {
 const passwords = `
 password, passwords, passwd, passphrase, passphrases, pass phrase, pass word, passcode, passcodes, pass code,
 pass, psw, pswd, pswrd, passw, passwrd, userpass, pword, passwort,
-kennwort, contrasena, contraseña, clave secreta, mot de passe, motdepasse, mdp, senha, wachtwoord, parola
-chiave, haslo, hasło, losenord, lösenord,
+kennwort, contrasena, contraseña, clave secreta, mot de passe, motdepasse, mdp, senha, wachtwoord, parola,
+parola chiave, haslo, hasło, losenord, lösenord,
 salasana, adgangskode, пароль, пароли, 密码, 密碼, 口令, パスワード, 暗証番号, 비밀번호, mật khẩu, şifre, parool, parole chiave,
+şifrə, heslo, lozinka, jelszo, jelszó, passord, kodeord, contrasenya, palavra passe, salasona, slaptazodis, kata sandi, geslo,
+пароля, парола, лозинка, гасло, секрет, κωδικός, κωδικός πρόσβασης, סיסמה, סיסמא, كلمة المرور, كلمة السر, पासवर्ड, รหัสผ่าน, 秘密, 암호,
+segreto, segredo, secreto, geheim, geheimnis, zugangsdaten, anmeldedaten, credenciales, credenciais, credenziali,
+sicherheitscode, wiederherstellungscode, codigo de verificacion, code de verification, codice di verifica,
+pasword, passwor, pssword, psswd, paswd, passwod, pasword, passwrod,
 otp, otps, totp, hotp, one time password, one time code, one time pin, 2 fa, 2 fa code, mfa code, tfa code, otp
 code, totp code, two factor code, two fa code,
 verification code, verification codes, verify code, recovery code, recovery codes, backup code, backup codes,
 scratch code, scratch codes, security code,
-sms code, login code, access code, confirmation code, activation code, reset code, unlock code, pairing code,
+door code, gate code, alarm code, safe code, lock code, sms code, login code, access code, confirmation code, activation code, reset code, unlock code, pairing code,
 device code, user code,
 pin code, pincode, pin number, user pin, card pin, sim pin, cvv, cvc, cvv 2, cvc 2, card verification value,
 security answer, security answers, secret answer, secret answers, secret question answer, credential,
@@ -63,11 +68,13 @@ signature, signatures, x amz signature, session id, session ids, sessionid, sess
 phpsessid, connect sid, sessid, sess id, asp net session id,
 csrf, xsrf, csrftoken, xsrftoken, totp seed, otp seed, totp uri, otpauth, pepper, saml assertion, client
 assertion, nthash, lmhash, ntlm hash, magic link, login link,
+токен, 令牌, 토큰, トークン, jeton, clé api, cle api, clave api, chave api, api schlüssel, api schlussel, api schluessel, 密钥, 密鑰,
+authentik session, id rsa, id ed 25519, id ecdsa, nt hash, lm hash, kerberos ticket, snmp community, community string, bip 39, xprv,
 shared access signature, sonar login, gitlab session, laravel session, bundle gems contribsys com,
 bundle enterprise contribsys com`
 
 // ambiguous are names of secrets and of other things.
-const ambiguous = `key, keys, auth, pat, ssh key, ssh keys, deploy key, client key, rsa key, jwk, hmac, routing
+const ambiguous = `key, keys, auth, pat, ssh key, ssh keys, deploy key, client key, rsa key, jwk, hmac, clave, chave, clé, cle, schlüssel, schlussel, schluessel, kek, dek, salt, refresh, routing
 key, sig, sas, sas url, auth header, x auth, http auth, basic auth,
 basicauth, proxy auth, keyfile, seed, macaroon, client key data, dsn key, totp device, code verifier, x key`
 

@@ -45,7 +45,7 @@ func argumentStart(text, option []byte, known seen) int {
 	switch is := string(option); {
 	case known&(seenMySQL|seenSSHPass) != 0 && len(text) > 2 && text[0] == '-' && text[1] == 'p':
 		return 2
-	case is == "-p" && known&seenSSHPass != 0, is == "-w" && known&seenLDAP != 0, is == "-a" && known&seenRedis != 0:
+	case is == "-p" && known&seenSSHPass != 0, is == "-w" && known&seenLDAP != 0, is == "-a" && known&seenRedis != 0, is == "-P" && known&seenZip != 0:
 		return 0
 	case known&seenCurl == 0:
 		return -1

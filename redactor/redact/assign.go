@@ -98,6 +98,17 @@ func (s *scanner) wideSign(at int) int {
 	return s.nameFrom
 }
 
+// operatorByte marks what an operator has before its =, closingByte what closes a
+// name.
+var operatorByte, closingByte = bytesOf(".?:+|"), bytesOf("\"'`]\\)")
+
+func bytesOf(set string) (table [256]bool) {
+	for _, c := range []byte(set) {
+		table[c] = true
+	}
+	return table
+}
+
 // nameSpan is where a name stands in the text.
 type nameSpan struct {
 	start, end int
@@ -112,7 +123,7 @@ type nameSpan struct {
 func (s *scanner) nameBefore(at, from int) nameSpan {
 	text, end := s.text, at
 	if !s.form {
-		for end > from && end > at-maxSpaces && strings.IndexByte(".?:+|", text[end-1]) >= 0 {
+		for end > from && end > at-maxSpaces && operatorByte[text[end-1]] {
 			end-- // of an operator: .= ?= ::= +=
 		}
 		for end > from && end > at-maxAligned && text[end-1] == ' ' {
@@ -121,7 +132,7 @@ func (s *scanner) nameBefore(at, from int) nameSpan {
 	}
 	n := nameSpan{spaced: end < at}
 	closed := end
-	for closed > from && closed > end-maxSpaces && strings.IndexByte("\"'`]\\)", text[closed-1]) >= 0 {
+	for closed > from && closed > end-maxSpaces && closingByte[text[closed-1]] {
 		closed--
 	}
 	n.end = closed

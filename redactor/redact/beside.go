@@ -136,7 +136,10 @@ func (s *scanner) nextLine(n nameSpan, at, end int, by rule, guessable bool) int
 		}
 	}
 	value := bytes.TrimRight(text[min(start, to):to], " \r\n")
-	if !hidden(value) || !block && !tokenLike(value) {
+	switch {
+	case block && !hidden(value):
+		return start + len(value)
+	case !block && (!hidden(value) || !tokenLike(value)):
 		return 0
 	}
 	s.w.edit(&s.l, start, start+len(value), by, guessable)

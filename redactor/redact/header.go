@@ -204,6 +204,8 @@ func (s *scanner) scheme(start, end int) int {
 	switch {
 	case len(value) < least || !hidden(value) || wordy(value):
 		return end
+	case value[len(value)-1] == '=' && kinds[byteAt(text, to)] == kindQuote:
+		return end // of WWW-Authenticate: Bearer realm="…"
 	case basic && !s.basic(value):
 		return end
 	case least == 20 && !tokenLike(value):

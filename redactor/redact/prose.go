@@ -26,7 +26,7 @@ expired expires expiry
 fail failed failure fails false field file flag follow for form format forbidden found from
 generate generated get given go got granted
 had has hash have header here hidden history how hours
-if ignored in incorrect input instead insufficient into invalid invalidated invalidity is issue issued issuer it its
+if ignored in include incorrect input instead insufficient into invalid invalidated invalidity is issue issued issuer it its
 keep key keys
 last leave len length letters limit link login long longer lower
 malformed manager match matches matching maximum may method minimum minutes mismatch missing mode modified more must
@@ -76,6 +76,9 @@ func wordy(value []byte) bool {
 	}
 	if len(value) == 0 || len(value) == 1 && kinds[value[0]] == kindDigit {
 		return true
+	}
+	if len(value) <= len("v12") && lowered[0] == 'v' && allDigits(value[1:]) {
+		return true // a version
 	}
 	return prose[string(lowered[:len(value)])]
 }

@@ -42,6 +42,15 @@ func TestRedact(t *testing.T) {
 			"null, true and false hold no secret", `{"token":null,"secret":true,"password":false}`,
 			`{"token":null,"secret":true,"password":false}`, "",
 		},
+		{
+			"values of a pair", `{"h":{"name":"X-Api-Key","values":["a"]},"attributes":[{"key":"http.request.header.cookie","value":{"stringValue":"b"}}],"x":{"type":"token","data":{"n":3}}}`,
+			`{"h":{"name":"X-Api-Key","values":["` + m + `"]},"attributes":[{"key":"http.request.header.cookie","value":{"stringValue":"` + m + `"}}],"x":{"type":"token","data":{"n":3}}}`,
+			"/h/values/0 container\n/attributes/0/value/stringValue container",
+		},
+		{
+			"a Secret of Kubernetes", `{"kind":"Secret","data":{"extra":"YQ=="},"metadata":{"name":"db"}}`,
+			`{"kind":"Secret","data":{"extra":"` + m + `"},"metadata":{"name":"db"}}`, "/data/extra container",
+		},
 		{"empty string", `{"password":""}`, `{"password":"` + m + `"}`, "/password key"},
 		{"the mask stays", `{"password":"` + m + `"}`, `{"password":"` + m + `"}`, ""},
 		{

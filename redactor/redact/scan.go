@@ -246,6 +246,7 @@ const (
 	seenSSHPass
 	seenLDAP
 	seenRedis
+	seenZip // -P
 )
 
 // commands returns which commands the text names.
@@ -272,6 +273,21 @@ func commandsIn(text []byte) (found seen) {
 		{"helm registry", seenSSHPass},
 		{"podman login", seenSSHPass},
 		{"oc login", seenSSHPass},
+		{"az login", seenSSHPass},
+		{"mongo", seenSSHPass},
+		{"cqlsh", seenSSHPass},
+		{"psexec", seenSSHPass},
+		{"rdesktop", seenSSHPass},
+		{"twilio login", seenSSHPass},
+		{"twine upload", seenSSHPass},
+		{"7z ", seenSSHPass},
+		{"7za ", seenSSHPass},
+		{"rar ", seenSSHPass},
+		{"zip ", seenZip},
+		{"ipmitool", seenZip},
+		{"mosquitto_", seenZip},
+		{"sqlcmd", seenZip},
+		{"bcp ", seenZip},
 		{"ldap", seenLDAP},
 		{"redis-cli", seenRedis},
 	} {

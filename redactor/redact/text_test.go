@@ -123,28 +123,34 @@ func TestText(t *testing.T) {
 	} {
 		t.Run(test.text, func(t *testing.T) {
 			t.Parallel()
-			plain := strings.NewReplacer("«", "", "»", "").Replace(test.text)
-			event, err := json.Marshal(map[string]any{"x": plain})
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := masked(test.text)
-			got := redact(t, string(event))
-			var out map[string]string
-			if err := json.Unmarshal(got.Clean, &out); err != nil {
-				t.Fatal(err)
-			}
-			if out["x"] != want {
-				t.Errorf("got  %s\nwant %s", out["x"], want)
-			}
-			rules := map[string]bool{}
-			for _, m := range got.Masked {
-				rules[m.Rule] = true
-			}
-			if test.rules != "" && (!rules[test.rules] || len(rules) != 1) || test.rules == "" && len(rules) > 0 {
-				t.Errorf("rules %v, want %q", rules, test.rules)
-			}
+			checkText(t, test.text, test.rules)
 		})
+	}
+}
+
+// checkText redacts a text as the value of a member. What is marked in it must be
+// masked by the rule, and all else stay.
+func checkText(t *testing.T, text, rule string) {
+	t.Helper()
+	plain := strings.NewReplacer("«", "", "»", "").Replace(text)
+	event, err := json.Marshal(map[string]any{"x": plain})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := redact(t, string(event))
+	var out map[string]string
+	if err := json.Unmarshal(got.Clean, &out); err != nil {
+		t.Fatal(err)
+	}
+	if want := masked(text); out["x"] != want {
+		t.Errorf("got  %s\nwant %s", out["x"], want)
+	}
+	rules := map[string]bool{}
+	for _, m := range got.Masked {
+		rules[m.Rule] = true
+	}
+	if rule != "" && (!rules[rule] || len(rules) != 1) || rule == "" && len(rules) > 0 {
+		t.Errorf("rules %v, want %q", rules, rule)
 	}
 }
 

@@ -73,6 +73,9 @@ func Starts(text []byte, i, end int) bool {
 	if i+1 >= len(text) {
 		return false
 	}
+	if end-i <= 2 && end < len(text) && text[end] == '%' {
+		return false // of a percent-encoded text
+	}
 	a, b := text[i], text[i+1]
 	return starts[a][b>>6]&(1<<(b&63)) != 0 || end < len(text) && (text[end] == Tilde || text[end] == '-' && end-i == mailchimpDigits)
 }

@@ -34,7 +34,7 @@ parola chiave, haslo, hasło, losenord, lösenord,
 salasana, adgangskode, пароль, пароли, 密码, 密碼, 口令, パスワード, 暗証番号, 비밀번호, mật khẩu, şifre, parool, parole chiave,
 şifrə, heslo, lozinka, jelszo, jelszó, passord, kodeord, contrasenya, palavra passe, salasona, slaptazodis, kata sandi, geslo,
 пароля, парола, лозинка, гасло, секрет, κωδικός, κωδικός πρόσβασης, סיסמה, סיסמא, كلمة المرور, كلمة السر, पासवर्ड, รหัสผ่าน, 秘密, 암호,
-segreto, segredo, secreto, geheim, geheimnis, zugangsdaten, anmeldedaten, credenciales, credenciais, credenziali,
+segreto, segredo, secreto, geheimnis, zugangsdaten, anmeldedaten, credenciales, credenciais, credenziali,
 sicherheitscode, wiederherstellungscode, codigo de verificacion, code de verification, codice di verifica,
 pasword, passwor, pssword, psswd, paswd, passwod, pasword, passwrod,
 otp, otps, totp, hotp, one time password, one time code, one time pin, 2 fa, 2 fa code, mfa code, tfa code, otp
@@ -74,7 +74,7 @@ shared access signature, sonar login, gitlab session, laravel session, bundle ge
 bundle enterprise contribsys com`
 
 // ambiguous are names of secrets and of other things.
-const ambiguous = `key, keys, auth, pat, ssh key, ssh keys, deploy key, client key, rsa key, jwk, hmac, clave, chave, clé, cle, schlüssel, schlussel, schluessel, kek, dek, salt, refresh, routing
+const ambiguous = `key, keys, auth, pat, ssh key, ssh keys, deploy key, client key, rsa key, jwk, hmac, clave, chave, clé, cle, schlüssel, schlussel, schluessel, geheim, kek, dek, salt, refresh, routing
 key, sig, sas, sas url, auth header, x auth, http auth, basic auth,
 basicauth, proxy auth, keyfile, seed, macaroon, client key data, dsn key, totp device, code verifier, x key`
 
@@ -127,7 +127,7 @@ complexity binding bindings
 refreshed refresh last visible visibility hidden show grant grants granted operation operations event events
 action actions
 metrics metric percent percentage rate ratio budget cost price usd holder viewer view views notice request requests
-remaining left`
+remaining left ref refs reference references realm`
 
 // heads are first words that say the same: has_password.
 var heads = set(`has have is are num n requires require needs need allow allows enable enables must show hide forgot force count max min supports should can`)

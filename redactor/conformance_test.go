@@ -77,8 +77,8 @@ var invalid = map[string]string{
 	"minus sign with trailing garbage": `[-foo]`, "minus space 1": `[- 1]`, "neg int starting with zero": `[-012]`, "neg real without int part": `[-.123]`,
 	"neg with garbage at end": `[-1x]`, "real garbage after e": `[1ea]`, "real with invalid UTF-8 after e": "[1e\xe5]", "real without fractional part": `[1.]`,
 	"starting with dot": `[.123]`, "with alpha": `[1.2a-3]`, "with alpha char": `[1.8011670033376514H-308]`, "with leading zero": `[012]`,
-	"double minus": `[--1]`, "underscore": `[1_000]`, "zero zero": `[00.0]`, "zero zero with exponent": `[00e0]`, "minus zero zero": `[-00.0]`,
-	"minus zero zero with exponent": `[-00e0]`, "octal escape": `["\101"]`, "comma as decimal point": `[1,5e]`, "bigint n": `[1n]`, "octal": `[0o17]`,
+	"double minus": `[--1]`, "underscore": `[1_000]`, "two zeros": `[00.0]`, "two zeros with exponent": `[00e0]`, "minus two zeros": `[-00.0]`,
+	"minus two zeros with exponent": `[-00e0]`, "octal escape": `["\101"]`, "comma as decimal point": `[1,5e]`, "bigint n": `[1n]`, "octal": `[0o17]`,
 	// Objects.
 	"bad value": `["x", truth]`, "bracket key": `{[: "x"}`, "comma instead of colon": `{"x", null}`, "double colon": `{"x"::"b"}`, "emoji": `{🇨🇭}`,
 	"garbage at end": `{"a":"a" 123}`, "key with single quotes": `{key: 'value'}`, "lone continuation byte in key": "{\"\xb9\":\"0\",}",

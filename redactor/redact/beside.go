@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"strings"
 
 	"sluice/redactor/redact/name"
 )
@@ -49,7 +50,7 @@ const (
 // or signs in it. It returns where to go on, 0 if there is none.
 func (s *scanner) beside(end int) int {
 	text := s.text
-	if next := byteAt(text, end); end >= len(text) || next != ' ' && next != '\t' && next != ',' && next != '`' && next != '*' || s.query.open {
+	if end >= len(text) || !besideByte[text[end]] || s.query.open {
 		return 0
 	}
 	n := nameSpan{start: nameStart(text, end, s.nameFrom), end: end}
@@ -60,7 +61,35 @@ func (s *scanner) beside(end int) int {
 	if decided.class&name.Secret == 0 {
 		return 0
 	}
-	from := skipSeparator(text, end)
+	from := skipConnecting(text, skipSeparator(text, end))
+	if from >= len(text) || text[from] == '-' {
+		return 0
+	}
+	start, to, quoted := s.value(from, false)
+	if start >= to {
+		return 0
+	}
+	value, guessable := text[start:to], decided.class&name.Guessable != 0
+	if !hidden(value) || wordy(value) || pathLike(value) || !tokenLike(value) && !(quoted && guessable && phrased(value)) {
+		return 0
+	}
+	s.w.edit(&s.l, start, to, ruleAssignment, guessable)
+	s.nameFrom = to
+	return s.became(to, ruleAssignment, guessable)
+}
+
+// phrased reports whether what stands in quotes behind the name of a password may
+// be one: it is no name and has digits or signs in it.
+func phrased(value []byte) bool {
+	return len(value) >= shortestText && bytes.IndexByte(value, ' ') < 0 && !identifier(value) && !code(value) &&
+		(hasDigit(value) || hasSymbol(value))
+}
+
+// besideByte marks what may follow such a name.
+var besideByte = bytesOf(" \t,`*")
+
+// skipConnecting is the offset behind the connecting words at text[from].
+func skipConnecting(text []byte, from int) int {
 	for range maxConnecting {
 		word := from
 		for word < len(text) && kinds[text[word]] == kindWord && word-from <= longestConnecting {
@@ -71,21 +100,7 @@ func (s *scanner) beside(end int) int {
 		}
 		from = skipSpaces(text, word)
 	}
-	if from >= len(text) || text[from] == '-' {
-		return 0
-	}
-	start, to, quoted := s.value(from, false)
-	if start >= to {
-		return 0
-	}
-	value, guessable := text[start:to], decided.class&name.Guessable != 0
-	if !hidden(value) || wordy(value) || pathLike(value) || bytes.IndexByte(value, ' ') >= 0 || !tokenLike(value) &&
-		!(quoted && guessable && len(value) >= shortestText && !identifier(value) && (hasDigit(value) || hasSymbol(value)) && !code(value)) {
-		return 0
-	}
-	s.w.edit(&s.l, start, to, ruleAssignment, guessable)
-	s.nameFrom = to
-	return s.became(to, ruleAssignment, guessable)
+	return from
 }
 
 // skipSeparator is the offset behind the white space, and one sign, that may stand
@@ -100,7 +115,7 @@ func skipSeparator(text []byte, from int) int {
 		from += len("->")
 	case bytes.HasPrefix(text[from:], []byte("→")):
 		from += len("→")
-	case from < len(text) && bytes.IndexByte([]byte("|,(["), text[from]) >= 0:
+	case from < len(text) && strings.IndexByte("|,([", text[from]) >= 0:
 		from++
 	}
 	return skipSpaces(text, from)

@@ -93,7 +93,8 @@ func (s *scanner) shortOption(start, end int) int {
 	switch {
 	case letter == 'u' && known&seenCurl != 0:
 		return s.userAndPassword(from)
-	case letter == 'p' && known&seenSSHPass != 0, letter == 'w' && known&seenLDAP != 0, letter == 'a' && known&seenRedis != 0, letter == 'P' && known&seenZip != 0:
+	case letter == 'p' && known&seenSSHPass != 0, letter == 'w' && known&seenLDAP != 0, letter == 'a' && known&seenRedis != 0,
+		letter == 'P' && known&seenZip != 0:
 		return s.optionValue(valueStart, valueEnd)
 	}
 	return 0
@@ -161,7 +162,10 @@ func (s *scanner) argumentPair(at int) int {
 	class := s.w.decide(text[start:end]).class
 	valueEnd := quoteEnd(text, at)
 	value := text[min(at+1, valueEnd):valueEnd]
-	if class&(name.Secret|name.Perhaps) == 0 || !hidden(value) || identifier(value) || list && class&name.Header == 0 && !tokenLike(value) || class&name.Secret == 0 && !likely(value, class) {
+	switch {
+	case class&(name.Secret|name.Perhaps) == 0, !hidden(value), identifier(value):
+		return 0
+	case list && class&name.Header == 0 && !tokenLike(value), class&name.Secret == 0 && !likely(value, class):
 		return 0
 	}
 	s.w.edit(&s.l, at+1, valueEnd, ruleAssignment, class&name.Guessable != 0)

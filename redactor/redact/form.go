@@ -31,7 +31,8 @@ func (s *scanner) formPart(from int) int {
 		return from
 	}
 	header := text[end+quote : min(len(text), end+quote+longestPartHeader)]
-	start, newline := 0, "\n"
+	var start int
+	newline := "\n"
 	if at := bytes.Index(header, []byte("\r\n\r\n")); at >= 0 {
 		start, newline = end+quote+at+4, "\r\n"
 	} else if at := bytes.Index(header, []byte("\n\n")); at >= 0 {

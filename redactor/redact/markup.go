@@ -30,19 +30,13 @@ func (s *scanner) markup(at int) int {
 	if tagEnd >= len(text) || text[tagEnd] != '>' {
 		return at + 1
 	}
-	start, end, named := s.fieldOf(nameEnd, tagEnd)
-	if named && hidden(text[start:end]) {
-		s.w.edit(&s.l, start, end, ruleMarkup, true)
-		return end
-	}
 	tag := text[at+1 : nameEnd]
-	if named && start == end && text[tagEnd-1] != '/' && (bytes.Contains(text[nameEnd:tagEnd], []byte("name=")) || bytes.Contains(text[nameEnd:tagEnd], []byte("key="))) {
-		if to := s.content(tagEnd+1, tag); to > 0 {
-			return to
-		}
+	if to := s.field(nameEnd, tagEnd, tag); to > 0 {
+		return to
 	}
 	if colon := bytes.LastIndexByte(tag, ':'); colon >= 0 {
-		if class := s.w.decide(tag[:colon]).class; foldIs(tag[:colon], "user") || foldIs(tag[:colon], "username") || class&name.Secret != 0 {
+		before := tag[:colon]
+		if foldIs(before, "user") || foldIs(before, "username") || s.w.decide(before).class&name.Secret != 0 {
 			return nameEnd // <user:password> is how something is to be written
 		}
 		tag = tag[colon+1:]
@@ -51,7 +45,7 @@ func (s *scanner) markup(at int) int {
 	if decided.class&name.Secret == 0 || text[tagEnd-1] == '/' {
 		return nameEnd
 	}
-	end = bytes.IndexByte(text[tagEnd:], '<')
+	end := bytes.IndexByte(text[tagEnd:], '<')
 	if end < 0 {
 		end = len(text) - tagEnd
 	}
@@ -95,66 +89,4 @@ func (s *scanner) fieldOf(from, to int) (start, end int, ok bool) {
 		i += closing + 2
 	}
 	return valueStart, valueEnd, named
-}
-
-// content masks the content that begins at text[from] of an element whose attribute
-// is the name of a secret: <property name="password">…</property>. It returns where
-// to go on, 0 if there is none.
-func (s *scanner) content(from int, tag []byte) int {
-	end := bytes.IndexByte(s.text[from:min(len(s.text), from+longestTag)], '<')
-	if end < 0 || !bytes.HasPrefix(s.text[from+end:], append([]byte("</"), tag...)) {
-		return 0
-	}
-	value := s.text[from : from+end]
-	if foldIs(tag, "label") || foldIs(tag, "button") || foldIs(tag, "option") || foldIs(tag, "a") || !hidden(value) || wordy(value) || sentence(value) ||
-		s.w.decide(value).class&name.Secret != 0 {
-		return 0
-	}
-	s.w.edit(&s.l, from, from+end, ruleMarkup, true)
-	return from + end
-}
-
-// element reads the closing tag at text[at]. If what it closes is the name of a
-// secret, the content of the next element is one: <key>password</key>
-// <string>…</string>, <td>Password</td><td>…</td>.
-func (s *scanner) element(at int) int {
-	text := s.text
-	open := bytes.LastIndexByte(text[max(0, at-longestName):at], '>')
-	if open < 0 {
-		return at + 2
-	}
-	named := bytes.TrimSpace(text[max(0, at-longestName)+open+1 : at])
-	if len(named) == 0 || s.w.decide(named).class&name.Secret == 0 {
-		return at + 2
-	}
-	next := at + 2
-	for next < len(text) && next-at < longestShortName && text[next] != '>' {
-		next++
-	}
-	closed := text[min(at+2, next):next]
-	next++
-	for next < len(text) && next-at < longestName && text[next] <= ' ' {
-		next++
-	}
-	if byteAt(text, next) != '<' || kinds[byteAt(text, next+1)] != kindWord {
-		return at + 2
-	}
-	tag := next + 1
-	for next = tag; next < len(text) && next-tag < longestName && text[next] != '>'; next++ {
-	}
-	if byteAt(text, next) != '>' || foldIs(closed, "th") && foldIs(text[tag:next], "th") || foldIs(closed, "label") || foldIs(closed, "option") || foldIs(closed, "a") {
-		return at + 2
-	}
-	start := next + 1
-	end := bytes.IndexByte(text[start:min(len(text), start+longestTag)], '<')
-	if end < 0 {
-		return at + 2
-	}
-	value := bytes.TrimSpace(text[start : start+end])
-	loose := foldIs(closed, "td") || foldIs(closed, "th") || foldIs(closed, "li") || foldIs(closed, "div") || foldIs(closed, "span") || foldIs(closed, "p")
-	if !hidden(value) || wordy(value) || sentence(value) || loose && (bytes.IndexByte(value, ' ') >= 0 || identifier(value)) {
-		return at + 2
-	}
-	s.w.edit(&s.l, start, start+end, ruleMarkup, true)
-	return start + end
 }

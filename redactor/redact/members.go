@@ -90,11 +90,12 @@ func (d *document) is(i uint32, text string) bool {
 	return tok.Kind == jsontoken.String && string(d.layer.text[tok.Start+1:tok.End-1]) == text
 }
 
-// holdsSecret reports whether the container that is the value of the member at
-// place is one of secrets: {"name":"Cookie","values":[…]}, and the data of a Secret
+// holdsSecret reports whether the token at i is a container, the value of the member
+// at place, and one of secrets: {"name":"Cookie","values":[…]}, and the data of a Secret
 // of Kubernetes.
-func (w *walk) holdsSecret(d *document, place, parent *frame) bool {
-	if parent == nil || parent.array {
+func (w *walk) holdsSecret(d *document, i uint32, place, parent *frame) bool {
+	kind := d.tokens[i].Kind
+	if kind != jsontoken.Object && kind != jsontoken.Array || parent == nil || parent.array {
 		return false
 	}
 	if place.name.class&name.PairWhole != 0 {

@@ -94,4 +94,3 @@ func (s *scanner) phrase(n nameSpan, last decision) decision {
 	}
 	return last
 }
-

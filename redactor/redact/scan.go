@@ -86,7 +86,8 @@ var kinds = func() (table [256]kind) {
 	}
 	for c, k := range map[byte]kind{
 		'"': kindQuote, '\'': kindQuote, '`': kindQuote, '=': kindEquals, ':': kindColon, '-': kindDash, '?': kindQuestion,
-		'&': kindAmpersand, '#': kindHash, '<': kindLess, '{': kindOpen, '[': kindOpen, '%': kindEncoded, '\\': kindEncoded, '@': kindAt, wide[0]: kindWide,
+		'&': kindAmpersand, '#': kindHash, '<': kindLess, '{': kindOpen, '[': kindOpen,
+		'%': kindEncoded, '\\': kindEncoded, '@': kindAt, wide[0]: kindWide,
 	} {
 		table[c] = k
 	}
@@ -285,7 +286,8 @@ func commandsIn(text []byte) (found seen) {
 		{"rar ", seenSSHPass},
 		{"zip ", seenZip},
 		{"ipmitool", seenZip},
-		{"mosquitto_", seenZip},
+		{"tto_pub", seenZip}, // of MQTT
+		{"tto_sub", seenZip},
 		{"sqlcmd", seenZip},
 		{"bcp ", seenZip},
 		{"ldap", seenLDAP},

@@ -129,9 +129,7 @@ func (w *walk) visit(d *document, depth int) error {
 		if depth == 0 && len(w.engine.policy.paths) > 0 {
 			w.follow(d, &place, parent)
 		}
-		if kind := d.tokens[i].Kind; (kind == jsontoken.Object || kind == jsontoken.Array) && !place.under && w.holdsSecret(d, &place, parent) {
-			place.under = true
-		}
+		place.under = place.under || w.holdsSecret(d, i, &place, parent)
 		if w.enter(d, i, &place) {
 			continue
 		}

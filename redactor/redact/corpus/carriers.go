@@ -184,7 +184,8 @@ func textCarriers(leaf func(secret) any) []carrier {
 		{"html_references", "{&quot;%n&quot;: &quot;%v&quot;}", `"\` + "\n\t"},
 	} {
 		add(carrier{name: form.name, kinds: []kind{named}, build: func(s secret) (any, bool) {
-			return object{"message": strings.NewReplacer("%n", s.name, "%v", s.value).Replace(form.text)}, !strings.ContainsAny(s.value, form.without)
+			filled := strings.NewReplacer("%n", s.name, "%v", s.value).Replace(form.text)
+			return object{"message": filled}, !strings.ContainsAny(s.value, form.without)
 		}})
 	}
 	add(carrier{name: "log_quoted", kinds: []kind{named}, build: func(s secret) (any, bool) {

@@ -149,7 +149,7 @@ func matchPEM(text []byte, i int) (start, end int, ok bool) {
 	start = i - len(dashes)
 	rest := i + label + len(dashes)
 	body := text[rest:min(len(text), rest+4*judged)]
-	if star := bytes.IndexByte(body, '*'); star >= 0 && bytes.Index(body[:star], []byte(dashes)) < 0 {
+	if star := bytes.IndexByte(body, '*'); star >= 0 && !bytes.Contains(body[:star], []byte(dashes)) {
 		return 0, 0, false // masked already
 	}
 	end = len(text)

@@ -35,13 +35,14 @@ salasana, adgangskode, пароль, пароли, 密码, 密碼, 口令, パ�
 şifrə, heslo, lozinka, jelszo, jelszó, passord, kodeord, contrasenya, palavra passe, salasona, slaptazodis, kata sandi, geslo,
 пароля, парола, лозинка, гасло, секрет, κωδικός, κωδικός πρόσβασης, סיסמה, סיסמא, كلمة المرور, كلمة السر, पासवर्ड, รหัสผ่าน, 秘密, 암호,
 segreto, segredo, secreto, geheimnis, zugangsdaten, anmeldedaten, credenciales, credenciais, credenziali,
-sicherheitscode, wiederherstellungscode, codigo de verificacion, code de verification, codice di verifica,
+sicherheitscode, wiederherstellungscode, código de verificación, code de verification, codice di verifica,
 pasword, passwor, pssword, psswd, paswd, passwod, pasword, passwrod,
 otp, otps, totp, hotp, one time password, one time code, one time pin, 2 fa, 2 fa code, mfa code, tfa code, otp
 code, totp code, two factor code, two fa code,
 verification code, verification codes, verify code, recovery code, recovery codes, backup code, backup codes,
 scratch code, scratch codes, security code,
-door code, gate code, alarm code, safe code, lock code, sms code, login code, access code, confirmation code, activation code, reset code, unlock code, pairing code,
+door code, gate code, alarm code, safe code, lock code, sms code, login code, access code,
+ confirmation code, activation code, reset code, unlock code, pairing code,
 device code, user code,
 pin code, pincode, pin number, user pin, card pin, sim pin, cvv, cvc, cvv 2, cvc 2, card verification value,
 security answer, security answers, secret answer, secret answers, secret question answer, credential,
@@ -50,7 +51,7 @@ seed phrase, mnemonic, mnemonic phrase, recovery phrase, static token, unlock ke
 
 // tokens are names of what machines make and exchange.
 //
-//nolint:gosec // names of credentials, and none of them
+//nolint:gosec,gosmopolitan // names of credentials, and none of them, in the languages of those who write them
 const tokens = `
 token, tokens, itoken, secret, secrets, secret id, apikey, apikeys, api key, api keys, api secret, app key, app
 secret, application key,
@@ -74,8 +75,9 @@ shared access signature, sonar login, gitlab session, laravel session, bundle ge
 bundle enterprise contribsys com`
 
 // ambiguous are names of secrets and of other things.
-const ambiguous = `key, keys, auth, pat, ssh key, ssh keys, deploy key, client key, rsa key, jwk, hmac, clave, chave, clé, cle, schlüssel, schlussel, schluessel, geheim, kek, dek, salt, refresh, routing
-key, sig, sas, sas url, auth header, x auth, http auth, basic auth,
+const ambiguous = `key, keys, auth, pat, ssh key, ssh keys, deploy key, client key, rsa key, jwk, hmac,
+clave, chave, clé, cle, schlüssel, schlussel, schluessel, geheim, kek, dek, salt, refresh,
+routing key, sig, sas, sas url, auth header, x auth, http auth, basic auth,
 basicauth, proxy auth, keyfile, seed, macaroon, client key data, dsn key, totp device, code verifier, x key`
 
 // harmless are phrases that have the word of a secret in them, or of what may be

@@ -29,8 +29,9 @@ var wholes = func() map[string]Class {
 		refresh token, device code, client secret, client assertion, client assertion type, acr values, login
 		hint, authuser, hd`)
 	add(PairName, "name, key, header, header name, field, field name, param, param name, parameter, parameter name, k, n, option, variable, var, env, property, attribute, attr, setting, label, cookie name, argument, keyword, id, type")
-	add(PairValue, `value, val, v, values, content, data, header value, field value, param value, old value, new value, previous value, current value, default value, string value, default, raw value, text value, old, new, previous,
-	before, after, old val, new val, was, now`)
+	add(PairValue, `value, val, v, values, content, data, header value, field value, param value, old value,
+	new value, previous value, current value,
+	default value, string value, default, raw value, text value, old, new, previous, before, after, old val, new val, was, now`)
 	add(PairWhole, "value, values, val, v, header value, header values")
 	add(Identifies, "pk, app, name, model name")
 	add(QueryString, "query, query string, querystring, qs, args, form, form data, formdata, post data, postdata, params, request body, raw query, search")

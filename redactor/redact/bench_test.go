@@ -85,6 +85,11 @@ func BenchmarkHostile(b *testing.B) {
 		{"encoded_parameters", `{"query":"`, `%256bey%253Da%2526`, `"}`},
 		{"json_escapes", `{"query":"`, `\u006bey=\ud83d\ude00&`, `"}`},
 		{"jwt", `{"token":"`, `eyJ`, `"}`},
+		{"token_beginnings", `{"x":"`, `xoxb-`, `"}`},
+		{"names_in_a_form", `{"query":"`, `state=`, `"}`},
+		{"open_quotes", `{"x":"`, `{\"key\":[#`, `"}`},
+		{"headers", `{"x":"`, `Cookie: `, `"}`},
+		{"emphasis", `{"x":"`, `*key`, `"}`},
 		{"members", `{"x":0`, `,"key":1`, `}`},
 		{"list", `{"password":[0`, `,1`, `]}`},
 	} {

@@ -53,7 +53,10 @@ func (s *scanner) beside(end int) int {
 	if end >= len(text) || !besideByte[text[end]] || s.query.open {
 		return 0
 	}
-	n := nameSpan{start: nameStart(text, end, s.nameFrom), end: end}
+	if next := byteAt(text, end+1); text[end] == '*' && next != '*' && next != ' ' {
+		return 0 // no end of emphasis
+	}
+	n := nameSpan{start: nameStart(text, end, max(s.nameFrom, end-cachedName)), end: end}
 	decided := s.w.decide(text[n.start:n.end])
 	if decided.class&name.Secret == 0 {
 		decided = s.phrase(n, decided)

@@ -56,7 +56,7 @@ func (s *scanner) userinfo(at int) int {
 	return start + host
 }
 
-const longestUserinfo = 512
+const longestUserinfo = 160
 
 // credentialsBeforeHost masks the password of user:password@tcp(host), as some
 // drivers write it without a scheme. The bracket or word behind the @ is at

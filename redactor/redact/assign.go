@@ -1,34 +1,11 @@
 package redact
 
 import (
+	"bytes"
 	"strings"
 
 	"sluice/redactor/redact/name"
 )
-
-// longestTextName is how far back a name in text is looked for, in bytes.
-const longestTextName = 96
-
-// nameByte marks what a name in text may consist of.
-var nameByte = func() (table [256]bool) {
-	for c := range table {
-		table[c] = wordByte[c] || c >= 0x80
-	}
-	for _, c := range []byte("_.-$@%[]*") {
-		table[c] = true
-	}
-	return table
-}()
-
-// nameStart is where the name begins that ends at end, at least at from.
-func nameStart(text []byte, end, from int) int {
-	from = max(from, end-longestTextName)
-	start := end
-	for start > from && nameByte[text[start-1]] {
-		start--
-	}
-	return start
-}
 
 // equals reads what stands around the = at text[at].
 func (s *scanner) equals(at int) int {
@@ -75,41 +52,27 @@ func (s *scanner) colon(at int) int {
 	return to
 }
 
-// nameSpan is where a name stands in the text.
-type nameSpan struct {
-	start, end int
-	// quote is the quote right before the name, 0 if there is none.
-	quote byte
-	// spaced tells that a space stands between the name and the sign.
-	spaced bool
-}
+// wide is how the full-width signs begin in UTF-8, as they are written between
+// Chinese and Japanese words; wideColon and wideEquals how two of them end.
+const (
+	wide       = "\xef\xbc"
+	wideColon  = 0x9a
+	wideEquals = 0x9d
+)
 
-// nameBefore finds the name before the sign at text[at], which may be in quotes
-// and brackets: "password": , env["PASSWORD"] = , password =.
-func (s *scanner) nameBefore(at, from int) nameSpan {
-	text, end := s.text, at
-	if !s.form {
-		for end > from && end > at-maxSpaces && strings.IndexByte(".?:+|", text[end-1]) >= 0 {
-			end-- // of an operator: .= ?= ::= +=
-		}
-		for end > from && end > at-maxSpaces && text[end-1] == ' ' {
-			end--
-		}
+// wideSign reads what stands around the full-width sign at text[at].
+func (s *scanner) wideSign(at int) int {
+	next := at + len(wide) + 1
+	if next > len(s.text) || s.text[at+1] != wide[1] || s.query.open {
+		return at + 1
 	}
-	n := nameSpan{spaced: end < at}
-	closed := end
-	for closed > from && closed > end-maxSpaces && strings.IndexByte("\"'`]\\)", text[closed-1]) >= 0 {
-		closed--
+	if c := s.text[next-1]; c != wideColon && c != wideEquals {
+		return at + 1
 	}
-	n.end = closed
-	n.start = nameStart(text, closed, from)
-	if n.start > 0 && kinds[text[n.start-1]] == kindQuote {
-		n.quote = text[n.start-1]
-	}
-	return n
+	to := s.named(s.nameBefore(at, s.nameFrom), next)
+	s.nameFrom = max(to, next)
+	return s.nameFrom
 }
-
-const maxSpaces = 4
 
 // named reads the value that begins at or behind text[from] if its name means
 // anything, and returns where to go on.
@@ -118,12 +81,18 @@ func (s *scanner) named(n nameSpan, from int) int {
 		return from
 	}
 	decided := s.w.decideEncoded(s.text[n.start:n.end])
-	if !s.query.open && decided.class&name.Secret == 0 && n.quote == 0 {
+	if (!s.query.open || s.quotes(from)) && decided.class&name.Secret == 0 && n.quote == 0 {
 		decided = s.phrase(n, decided)
 	}
 	class := decided.class
-	if s.query.open {
+	if s.query.open && !s.quotes(from) {
 		return s.parameter(n, decided, from)
+	}
+	if class&name.PairName != 0 {
+		s.notePair(from)
+	} else if class&name.PairWhole != 0 && s.pair.holds(n.start) {
+		s.pair = span{}
+		return s.assigned(n, decision{class: name.Secret | name.Guessable, by: rulePair}, from)
 	}
 	switch {
 	case class&name.Authorization != 0:
@@ -132,27 +101,16 @@ func (s *scanner) named(n nameSpan, from int) int {
 		return s.cookies(n, from, class&name.SetCookie != 0)
 	case class&(name.Secret|name.Perhaps|name.InQuery) != 0:
 		return s.assigned(n, decided, from)
+	case class&name.PairName != 0:
+		return s.formPart(from)
 	}
 	return from
 }
 
-// phrase decides about a name of two or three words with spaces between, as
-// people write them: "API key: …".
-func (s *scanner) phrase(n nameSpan, last decision) decision {
-	start := n.start
-	for range 2 {
-		if start < 2 || s.text[start-1] != ' ' || !wordByte[s.text[start-2]] || start-1 <= s.nameFrom {
-			break
-		}
-		start = nameStart(s.text, start-1, s.nameFrom)
-		if d := s.w.decide(s.text[start:n.end]); d.class&name.Secret != 0 {
-			return d
-		}
-		if n.end-start > longestName {
-			break
-		}
-	}
-	return last
+// quotes reports whether the sign before text[from] is that of a text which stands
+// in a parameter, and not of the parameter: ?note=token: abc.
+func (s *scanner) quotes(from int) bool {
+	return s.text[from-1] == ':' && from < len(s.text) && (s.text[from] == ' ' || kinds[s.text[from]] == kindQuote)
 }
 
 // assigned masks the value that begins at or behind text[from], if it is one.
@@ -162,12 +120,25 @@ func (s *scanner) assigned(n nameSpan, decided decision, from int) int {
 		return s.nameFrom
 	}
 	start, end, quoted := s.value(from, true)
+	if to := s.angled(start, end); to > 0 {
+		start, end = start+1, to
+	}
+	if !quoted && class&name.Secret != 0 {
+		if to := s.nextLine(n, start, end, ruleAssignment, class&name.Guessable != 0); to > 0 {
+			return to
+		}
+	}
 	if start >= end {
 		return from
 	}
 	value := text[start:end]
+	by := ruleAssignment
+	if decided.by != ruleKey {
+		by = decided.by
+	}
+	guessable := class&name.Guessable != 0
 	if !hidden(value) {
-		return end
+		return s.became(end, by, guessable)
 	}
 	switch {
 	case class&name.Secret == 0:
@@ -182,16 +153,58 @@ func (s *scanner) assigned(n nameSpan, decided decision, from int) int {
 		if wordy(value) || isScheme(value) && end < len(text) && text[end] == ' ' {
 			return from
 		}
-		if n.spaced && code(value) || callsItself(text, n, value, end) {
+		if n.spaced && code(value) || callsItself(text, n, value, end) || counted(text[n.start:n.end], value) {
 			return from
 		}
 	}
-	by := ruleAssignment
-	if decided.by != ruleKey {
-		by = decided.by
+	s.w.edit(&s.l, start, end, by, guessable)
+	return s.became(end, by, guessable)
+}
+
+// angled is where the value ends that stands in the angle brackets at text[start],
+// 0 if there is none: a tag, or what is to be put there.
+func (s *scanner) angled(start, end int) int {
+	if start < end || byteAt(s.text, start) != '<' {
+		return 0
 	}
-	s.w.edit(&s.l, start, end, by, class&name.Guessable != 0)
+	for i := start + 1; i < min(len(s.text), start+longestToken); i++ {
+		if s.text[i] == '>' {
+			if tokenLike(s.text[start+1 : i]) {
+				return i
+			}
+			break
+		}
+	}
+	return 0
+}
+
+// became masks what stands behind the value that ends at end and an arrow, as
+// those write it who tell of a change: password: 'a' -> 'b'.
+func (s *scanner) became(end int, by rule, guessable bool) int {
+	from := end
+	if kinds[byteAt(s.text, from)] == kindQuote {
+		from++
+	}
+	from = skipSpaces(s.text, from)
+	for _, arrow := range []string{"->", "=>", "→", "to '", "to \""} {
+		if !bytes.HasPrefix(s.text[min(from, len(s.text)):], []byte(arrow)) {
+			continue
+		}
+		arrow = strings.TrimRight(arrow, "'\"")
+		start, next, quoted := s.value(from+len(arrow), true)
+		if start >= next || !hidden(s.text[start:next]) || !quoted && wordy(s.text[start:next]) {
+			return end
+		}
+		s.w.edit(&s.l, start, next, by, guessable)
+		return next
+	}
 	return end
+}
+
+// counted reports whether the value is how many tokens there were: tokens: 512.
+func counted(name, value []byte) bool {
+	const plural = "tokens"
+	return len(value) < 8 && allDigits(value) && len(name) >= len(plural) && foldIs(name[len(name)-len(plural):], plural)
 }
 
 // enclosed masks what stands in the brackets behind the name of a secret:

@@ -25,7 +25,7 @@ func (s *scanner) dash(at int) int {
 	if end == start {
 		return start
 	}
-	if start == at+1 && (end == start+1 || text[start] == 'p') {
+	if start == at+1 && (end == start+1 || text[start] == 'p' || text[start] == 'u') {
 		if to := s.shortOption(start, end); to > 0 {
 			return to
 		}
@@ -38,11 +38,13 @@ func (s *scanner) dash(at int) int {
 func (s *scanner) option(start, end int) int {
 	text := s.text
 	from := skipSpaces(text, end)
+	if from < len(text) && (from > end || text[end] == '=') {
+		if option := text[start:end]; (string(option) == "user" || string(option) == "proxy-user" || string(option) == "auth") && s.commands()&seenCurl != 0 {
+			return max(start, s.userAndPassword(skipSpaces(text, end+1)))
+		}
+	}
 	if from == end || from >= len(text) || text[from] == '-' {
 		return start
-	}
-	if option := text[start:end]; (string(option) == "user" || string(option) == "proxy-user") && s.commands()&seenCurl != 0 {
-		return max(start, s.userAndPassword(from))
 	}
 	decided := s.w.decide(text[start:end])
 	if decided.class&(name.Secret|name.Perhaps) == 0 {
@@ -66,10 +68,13 @@ func (s *scanner) option(start, end int) int {
 func (s *scanner) shortOption(start, end int) int {
 	text := s.text
 	letter := text[start]
-	if strings.IndexByte("upwa", letter) < 0 {
+	if strings.IndexByte("upwaP", letter) < 0 {
 		return 0
 	}
 	known := s.commands()
+	if letter == 'u' && end > start+1 && text[start+1] != 's' && known&seenCurl != 0 && byteAt(text, end) == ':' { // -ubob:…
+		return s.userAndPassword(start + 1)
+	}
 	if letter == 'p' && end > start+1 {
 		if known&(seenMySQL|seenSSHPass) == 0 {
 			return 0
@@ -88,7 +93,8 @@ func (s *scanner) shortOption(start, end int) int {
 	switch {
 	case letter == 'u' && known&seenCurl != 0:
 		return s.userAndPassword(from)
-	case letter == 'p' && known&seenSSHPass != 0, letter == 'w' && known&seenLDAP != 0, letter == 'a' && known&seenRedis != 0:
+	case letter == 'p' && known&seenSSHPass != 0, letter == 'w' && known&seenLDAP != 0, letter == 'a' && known&seenRedis != 0,
+		letter == 'P' && known&seenZip != 0:
 		return s.optionValue(valueStart, valueEnd)
 	}
 	return 0
@@ -96,9 +102,13 @@ func (s *scanner) shortOption(start, end int) int {
 
 // userAndPassword masks the password of user:password.
 func (s *scanner) userAndPassword(from int) int {
-	start, end, _ := s.value(from, false)
+	start, end, quoted := s.value(from, false)
 	if start >= end {
 		return 0
+	}
+	if quoted && byteAt(s.text, end+1) == ':' { // "user":"password"
+		start, end, _ = s.value(end+2, false)
+		return s.optionValue(start, end)
 	}
 	colon := bytes.IndexByte(s.text[start:end], ':')
 	if colon < 0 {
@@ -124,6 +134,9 @@ func (s *scanner) optionValue(start, end int) int {
 func (s *scanner) argumentPair(at int) int {
 	text := s.text
 	comma := at
+	if comma > 0 && text[comma-1]|0x20 == 'b' { // b'…'
+		comma--
+	}
 	for comma > 0 && at-comma < maxSpaces && text[comma-1] == ' ' {
 		comma--
 	}
@@ -136,16 +149,23 @@ func (s *scanner) argumentPair(at int) int {
 		return 0
 	}
 	before := start - 1
+	if before > 0 && text[before-1]|0x20 == 'b' {
+		before--
+	}
 	for before > 0 && text[before-1] == ' ' && start-before < maxSpaces {
 		before--
 	}
-	if before == 0 || text[before-1] != '(' {
+	if before == 0 || text[before-1] != '(' && text[before-1] != '[' {
 		return 0
 	}
+	list := text[before-1] == '['
 	class := s.w.decide(text[start:end]).class
 	valueEnd := quoteEnd(text, at)
 	value := text[min(at+1, valueEnd):valueEnd]
-	if class&(name.Secret|name.Perhaps) == 0 || !hidden(value) || identifier(value) || class&name.Secret == 0 && !likely(value, class) {
+	switch {
+	case class&(name.Secret|name.Perhaps) == 0, !hidden(value), identifier(value):
+		return 0
+	case list && class&name.Header == 0 && !tokenLike(value), class&name.Secret == 0 && !likely(value, class):
 		return 0
 	}
 	s.w.edit(&s.l, at+1, valueEnd, ruleAssignment, class&name.Guessable != 0)
@@ -175,7 +195,8 @@ func (s *scanner) quote(at int) int {
 	word := nameStart(text, before, max(0, before-16))
 	switch w := text[word:before]; {
 	case foldIs(w, "password"), foldIs(w, "passwd"), foldIs(w, "passphrase"):
-	case foldIs(w, "by") && bytes.Contains(bytes.ToLower(text[max(0, word-longestIdentified):word]), []byte("identified")):
+	case len(w) >= len("-SecureString") && foldIs(w[len(w)-len("-SecureString"):], "-securestring"):
+	case foldIs(w, "by") && containsFold(text[max(0, word-longestIdentified):word], "identified"):
 	default:
 		return at + 1
 	}

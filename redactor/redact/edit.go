@@ -16,6 +16,7 @@ type edit struct {
 	// stands, as it is encoded there: a number that is masked needs a pair of them.
 	// They are the same where none is needed.
 	quoteStart, quoteEnd uint32
+	order                uint32 // in which they were found
 	by                   rule
 	digest               uint16 // index of its fingerprint and 1, 0 for none
 }
@@ -65,11 +66,17 @@ func (w *walk) apply() {
 
 // merge brings the edits into order and joins those that overlap.
 func (w *walk) merge() {
-	slices.SortStableFunc(w.edits, func(a, b edit) int {
-		if a.start != b.start {
+	for i := range w.edits {
+		w.edits[i].order = uint32(i)
+	}
+	slices.SortFunc(w.edits, func(a, b edit) int {
+		switch {
+		case a.start != b.start:
 			return cmp.Compare(a.start, b.start)
+		case a.end != b.end:
+			return cmp.Compare(b.end, a.end) // the longer one first: it is what the rest is part of
 		}
-		return cmp.Compare(b.end, a.end) // the longer one first: it is what the rest is part of
+		return cmp.Compare(a.order, b.order)
 	})
 	out := w.edits[:1]
 	for _, e := range w.edits[1:] {

@@ -61,6 +61,7 @@ func (s *scanner) authorization(n nameSpan, from int) int {
 	if bytes.IndexByte(s.text[rest:last], '=') > 0 && bytes.IndexByte(s.text[rest:end], ',') > 0 {
 		last = end // the parameters of Digest, AWS4, Hawk …
 	}
+	last = max(last, min(end, expressionEnd(s.text, rest)))
 	if value := s.text[rest:last]; hidden(value) && !wordy(value) {
 		s.w.edit(&s.l, rest, last, ruleHeader, isBasic(s.text[start:first]))
 	}
@@ -88,6 +89,9 @@ func cutWord(text []byte, start, end int) (first, rest int) {
 // Set-Cookie header sets.
 func (s *scanner) cookies(n nameSpan, from int, set bool) int {
 	start, end := s.headerValue(n, from)
+	if !startsCookie(s.text[min(skipSpaces(s.text, start), end):end]) {
+		return s.assigned(n, decision{class: name.Secret, by: ruleHeader}, from)
+	}
 	found := false
 	for at := start; at < end; {
 		stop := end
@@ -114,11 +118,10 @@ func (s *scanner) cookie(at, stop int, attributes bool) (valueEnd int, ok bool) 
 	if at >= stop {
 		return stop, false
 	}
-	equals := bytes.IndexByte(text[at:stop], '=')
-	if equals < 0 || equals >= longestName || bytes.ContainsAny(text[at:at+equals], " &?,") {
+	if !startsCookie(text[at:stop]) {
 		return stop, false
 	}
-	start := at + equals + 1
+	start := at + bytes.IndexByte(text[at:stop], '=') + 1
 	if i := bytes.IndexByte(text[start:stop], ' '); i >= 0 && !attributes {
 		stop = start + i
 	}
@@ -126,6 +129,13 @@ func (s *scanner) cookie(at, stop int, attributes bool) (valueEnd int, ok bool) 
 		s.w.edit(&s.l, start, stop, ruleHeader, false)
 	}
 	return stop, true
+}
+
+// startsCookie reports whether a text begins with the name of a cookie and its =.
+func startsCookie(text []byte) bool {
+	text = text[:min(len(text), longestName)]
+	equals := bytes.IndexByte(text, '=')
+	return equals >= 0 && !bytes.ContainsAny(text[:equals], " &?,;")
 }
 
 // The authentication schemes (RFC 9110 and the IANA registry, and what AWS, Azure,
@@ -194,6 +204,8 @@ func (s *scanner) scheme(start, end int) int {
 	switch {
 	case len(value) < least || !hidden(value) || wordy(value):
 		return end
+	case value[len(value)-1] == '=' && kinds[byteAt(text, to)] == kindQuote:
+		return end // of WWW-Authenticate: Bearer realm="…"
 	case basic && !s.basic(value):
 		return end
 	case least == 20 && !tokenLike(value):

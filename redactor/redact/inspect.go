@@ -115,6 +115,11 @@ func (s *scanner) embedded(at int) int {
 		return 0 // an index: env["PASSWORD"]
 	}
 	end := bracketEnd(s.text, at)
+	if end > 0 && s.text[at] == '[' && end-at <= longestName {
+		if next := byteAt(s.text, skipSpaces(s.text, end)); next == '=' || next == ':' {
+			return 0 // a key: ["PASSWORD"] =
+		}
+	}
 	if end > 0 && s.w.visitNested(s.l.slice(at, end), s.depth) {
 		return end
 	}

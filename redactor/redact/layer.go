@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"bytes"
 	"unicode/utf8"
 
 	"sluice/schemas/jsontoken"
@@ -51,6 +52,12 @@ func (l *layer) undo(outer layer) bool {
 				i, changed = i+3, true
 				continue
 			}
+		case c == '&':
+			if size := entity(s[i:]); size > 0 {
+				l.text, l.pos = append(l.text, entities[string(s[i+1:i+size-1])]), append(l.pos, outer.at(i))
+				i, changed = i+size, true
+				continue
+			}
 		case c == '\\' && i+1 < len(s):
 			if size := l.unescapeOne(&outer, i); size > 0 {
 				i, changed = i+size, true
@@ -62,6 +69,22 @@ func (l *layer) undo(outer layer) bool {
 	}
 	l.pos = append(l.pos, outer.at(len(s)))
 	return changed
+}
+
+// entities are the character references of HTML and XML that take the place of
+// signs around names and values.
+var entities = map[string]byte{
+	"quot": '"', "#34": '"', "#x22": '"', "apos": '\'', "#39": '\'', "#x27": '\'', "amp": '&', "#38": '&', "lt": '<', "gt": '>', "#61": '=', "#x3D": '=', "#x3d": '=',
+}
+
+// entity is the length of the character reference at the start of s, 0 if there is
+// none.
+func entity(s []byte) int {
+	const longest = len("&quot;")
+	if end := bytes.IndexByte(s[:min(len(s), longest)], ';'); end > 1 && entities[string(s[1:end])] != 0 {
+		return end + 1
+	}
+	return 0
 }
 
 // unescapeOne appends what the backslash escape at that offset of the outer layer

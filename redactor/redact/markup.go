@@ -13,6 +13,9 @@ const longestTag = 512
 // <add key="ApiKey" value="…"/>, <input name="token" value="…">.
 func (s *scanner) markup(at int) int {
 	text := s.text
+	if byteAt(text, at+1) == '/' {
+		return s.element(at)
+	}
 	nameEnd := at + 1
 	for nameEnd < len(text) && (nameByte[text[nameEnd]] || text[nameEnd] == ':') && nameEnd-at <= longestName {
 		nameEnd++
@@ -27,12 +30,15 @@ func (s *scanner) markup(at int) int {
 	if tagEnd >= len(text) || text[tagEnd] != '>' {
 		return at + 1
 	}
-	if start, end, ok := s.fieldOf(nameEnd, tagEnd); ok {
-		s.w.edit(&s.l, start, end, ruleMarkup, true)
-		return end
-	}
 	tag := text[at+1 : nameEnd]
+	if to := s.field(nameEnd, tagEnd, tag); to > 0 {
+		return to
+	}
 	if colon := bytes.LastIndexByte(tag, ':'); colon >= 0 {
+		before := tag[:colon]
+		if foldIs(before, "user") || foldIs(before, "username") || s.w.decide(before).class&name.Secret != 0 {
+			return nameEnd // <user:password> is how something is to be written
+		}
 		tag = tag[colon+1:]
 	}
 	decided := s.w.decide(tag)
@@ -82,5 +88,5 @@ func (s *scanner) fieldOf(from, to int) (start, end int, ok bool) {
 		}
 		i += closing + 2
 	}
-	return valueStart, valueEnd, named && hidden(text[valueStart:valueEnd])
+	return valueStart, valueEnd, named
 }

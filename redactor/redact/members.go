@@ -19,6 +19,11 @@ const (
 	// one.
 	namesSecret
 	namesLikely
+	// namesField is namesSecret by a member that says what the other one is the value
+	// of: name or key, and not type or id, which say what the object is.
+	namesField
+	// kubernetesSecret tells that kind is Secret: what is in data is one.
+	kubernetesSecret
 	// oauth tells that they are parameters of an OAuth exchange.
 	oauth
 )
@@ -58,10 +63,16 @@ func (w *walk) membersOf(d *document, object *frame, key uint32) members {
 		} else if class&name.OAuth != 0 {
 			signs++
 		}
+		if d.is(at, "kind") && d.is(at+1, "Secret") {
+			object.object |= kubernetesSecret
+		}
 		if value := d.tokens[at+1]; class&name.PairName != 0 && value.Kind == jsontoken.String && value.End-value.Start <= longestName+2 {
 			switch named := w.decide(w.nameText(d, value)).class; {
 			case named&name.Secret != 0:
 				object.object |= namesSecret
+				if key := string(w.nameText(d, d.tokens[at])); key != "type" && key != "id" {
+					object.object |= namesField
+				}
 			case named&name.Perhaps != 0:
 				object.object |= namesLikely
 			}
@@ -71,6 +82,26 @@ func (w *walk) membersOf(d *document, object *frame, key uint32) members {
 		object.object |= oauth
 	}
 	return object.object
+}
+
+// is reports whether the token at i is a string that is written so.
+func (d *document) is(i uint32, text string) bool {
+	tok := d.tokens[i]
+	return tok.Kind == jsontoken.String && string(d.layer.text[tok.Start+1:tok.End-1]) == text
+}
+
+// holdsSecret reports whether the token at i is a container, the value of the member
+// at place, and one of secrets: {"name":"Cookie","values":[…]}, and the data of a Secret
+// of Kubernetes.
+func (w *walk) holdsSecret(d *document, i uint32, place, parent *frame) bool {
+	kind := d.tokens[i].Kind
+	if kind != jsontoken.Object && kind != jsontoken.Array || parent == nil || parent.array {
+		return false
+	}
+	if place.name.class&name.PairWhole != 0 {
+		return w.membersOf(d, parent, place.key)&namesField != 0
+	}
+	return (d.is(place.key, "data") || d.is(place.key, "stringData")) && w.membersOf(d, parent, place.key)&kubernetesSecret != 0
 }
 
 // longestName is how long a text can be that names something.
@@ -100,7 +131,8 @@ func (w *walk) value(d *document, i uint32, depth int, place, parent *frame) {
 		w.mask(d, tok, depth, place, by)
 	} else if tok.Kind == jsontoken.String && !(place.name.fixed && w.contract && depth == 0 && len(d.open) == 1) {
 		form := place.args || place.name.class&name.QueryString != 0
-		if w.search(d, tok, depth, form) && depth == 0 {
+		argument := parent.array && w.argument(d, i, depth, parent)
+		if (w.search(d, tok, depth, form) || argument) && depth == 0 {
 			w.apply()
 			w.report.add(w, place, w.edits)
 			w.edits = w.edits[:0]
@@ -170,7 +202,7 @@ func (w *walk) expectNext(d *document, i uint32, place, parent *frame) {
 	}
 	pair := place.at == 0 && d.tokens[next].Next == parent.end
 	class := w.decide(text).class
-	if class&name.Secret == 0 || !pair && class&name.Header == 0 {
+	if class&name.Secret == 0 || !pair && class&name.Header == 0 && bytes.IndexByte(text, '-') < 0 {
 		return
 	}
 	if value := w.nameText(d, d.tokens[next]); pair && parent.pairs || !identifier(value) {

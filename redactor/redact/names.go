@@ -2,7 +2,6 @@ package redact
 
 import (
 	"bytes"
-	"hash/maphash"
 
 	"sluice/redactor/redact/name"
 	"sluice/schemas/jsontoken"
@@ -27,7 +26,6 @@ const (
 
 // nameCache remembers decisions: every event has the same few dozen names.
 type nameCache struct {
-	seed  maphash.Seed
 	slots [cacheSlots]struct {
 		decision
 
@@ -42,7 +40,7 @@ func (w *walk) decide(text []byte) decision {
 	if len(text) > cachedName {
 		return w.decideAnew(text)
 	}
-	set := maphash.Bytes(w.cache.seed, text) % cacheSlots &^ (cacheWays - 1)
+	set := hash(text) % cacheSlots &^ (cacheWays - 1)
 	slot := &w.cache.slots[set]
 	for way := range uint64(cacheWays) {
 		slot = &w.cache.slots[set+way]

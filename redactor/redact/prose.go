@@ -26,7 +26,7 @@ expired expires expiry
 fail failed failure fails false field file flag follow for form format forbidden found from
 generate generated get given go got granted
 had has hash have header here hidden history how hours
-if ignored in incorrect input instead insufficient into invalid invalidated invalidity is issue issued issuer it its
+if ignored in include incorrect input instead insufficient into invalid invalidated invalidity is issue issued issuer it its
 keep key keys
 last leave len length letters limit link login long longer lower
 malformed manager match matches matching maximum may method minimum minutes mismatch missing mode modified more must
@@ -63,6 +63,9 @@ const longestProse = 16
 // wordy reports whether the value is a word of prose, or a number, a bracket or a
 // sign that stands where there is no value.
 func wordy(value []byte) bool {
+	if len(value) > longestToken {
+		return false
+	}
 	value = bytes.Trim(value, ".,;:!?()[]{}\"'`*…-")
 	if len(value) > longestProse {
 		return false
@@ -73,6 +76,9 @@ func wordy(value []byte) bool {
 	}
 	if len(value) == 0 || len(value) == 1 && kinds[value[0]] == kindDigit {
 		return true
+	}
+	if len(value) <= len("v12") && lowered[0] == 'v' && allDigits(value[1:]) {
+		return true // a version
 	}
 	return prose[string(lowered[:len(value)])]
 }
@@ -107,6 +113,7 @@ var roots = map[string]bool{
 	"base64": true, "hashlib": true, "crypto": true, "random": true, "string": true, "client": true,
 	"serializer": true, "payload": true,
 	"body": true, "headers": true, "cookies": true, "credentials": true, "auth": true, "model": true, "parent": true, "state": true,
+	"var": true, "local": true, "module": true, "vault": true,
 }
 
 // code reports whether the value behind "name = " is an expression of program
@@ -172,9 +179,17 @@ func codePhrase(before []byte) bool {
 	default:
 		return false
 	}
-	phrase := bytes.ToLower(before[:start])
-	for _, word := range codeKinds {
-		if bytes.Contains(phrase, []byte(word)) {
+	for i, c := range before[:start] {
+		if codeInitial[c] && (i == 0 || !wordByte[before[i-1]]) && startsCodeKind(before[i:start]) {
+			return true
+		}
+	}
+	return false
+}
+
+func startsCodeKind(text []byte) bool {
+	for _, kind := range codeKinds {
+		if len(text) >= len(kind) && foldIs(text[:len(kind)], kind) {
 			return true
 		}
 	}
@@ -185,4 +200,23 @@ func codePhrase(before []byte) bool {
 var codeKinds = []string{
 	"verification", "one-time", "one time", "login", "security", "authentication", "confirmation", "recovery",
 	"access", "mfa", "2fa", "sms", "backup", "passcode", "authenticator", "sign-in",
+}
+
+// codeInitial marks the bytes with which these begin.
+var codeInitial = func() (table [256]bool) {
+	for _, kind := range codeKinds {
+		table[kind[0]], table[kind[0]&^0x20] = true, true
+	}
+	table['2'&^0x20] = false
+	return table
+}()
+
+// containsFold reports whether a text has the word in it, which is in lower case.
+func containsFold(text []byte, word string) bool {
+	for i := 0; i+len(word) <= len(text); i++ {
+		if lower(text[i]) == word[0] && foldIs(text[i:i+len(word)], word) {
+			return true
+		}
+	}
+	return false
 }

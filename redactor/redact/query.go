@@ -6,8 +6,8 @@ import (
 	"sluice/redactor/redact/name"
 )
 
-// query is what a scanner knows of the parameters in the word that it reads, a
-// URL or a form, and of the value that it measured last.
+// query is what a scanner knows of the parameters in the word that it reads, a URL
+// or a form.
 type query struct {
 	// open tells that the word has come to its parameters.
 	open bool
@@ -19,15 +19,16 @@ type query struct {
 	waiting  int
 	begun    int // where in the text the first parameter was
 	hasBegun bool
-
-	plainStart, plainEnd int
-	plainURL             bool
 }
+
+// span is a part of the text.
+type span struct{ start, end int }
+
+func (p span) holds(at int) bool { return p.start <= at && at < p.end }
 
 // begin sets it up for the next word.
 func (q *query) begin(open bool) {
 	q.open, q.hasBegun, q.signs, q.waiting = open, false, 0, 0
-	q.plainStart, q.plainEnd = 0, 0
 }
 
 // parameter masks the value of a URL's or a form's parameter.
@@ -44,8 +45,8 @@ func (s *scanner) parameter(n nameSpan, decided decision, from int) int {
 	}
 	end := s.parameterEnd(from)
 	value := text[from:end]
-	for len(value) > 0 && value[len(value)-1] == '=' {
-		value = value[:len(value)-1] // padding alone is no value
+	for range maxPadding {
+		value = bytes.TrimSuffix(value, []byte("=")) // padding alone is no value
 	}
 	if !hidden(value) {
 		return end
@@ -80,13 +81,19 @@ func (s *scanner) parameterEnd(from int) int {
 		_, end := s.plainValue(from, true)
 		return end
 	}
-	for i := from; i < len(s.text); i++ {
-		if c := s.text[i]; c == '&' || c == '#' && s.urlForm {
-			return i
-		}
+	if s.whole.holds(from) {
+		return s.whole.end
 	}
-	return len(s.text)
+	end := from
+	for end < len(s.text) && s.text[end] != '&' && (s.text[end] != '#' || !s.urlForm) {
+		end++
+	}
+	s.whole = span{from, end}
+	return end
 }
+
+// maxPadding is more than what base64 is padded with.
+const maxPadding = 4
 
 // pend keeps a span until it is known whether the exchange is OAuth's.
 func (s *scanner) pend(start, end int) {

@@ -42,6 +42,15 @@ func TestRedact(t *testing.T) {
 			"null, true and false hold no secret", `{"token":null,"secret":true,"password":false}`,
 			`{"token":null,"secret":true,"password":false}`, "",
 		},
+		{
+			"values of a pair", `{"h":{"name":"X-Api-Key","values":["a"]},"attributes":[{"key":"http.request.header.cookie","value":{"stringValue":"b"}}],"x":{"type":"token","data":{"n":3}}}`,
+			`{"h":{"name":"X-Api-Key","values":["` + m + `"]},"attributes":[{"key":"http.request.header.cookie","value":{"stringValue":"` + m + `"}}],"x":{"type":"token","data":{"n":3}}}`,
+			"/h/values/0 container\n/attributes/0/value/stringValue container",
+		},
+		{
+			"a Secret of Kubernetes", `{"kind":"Secret","data":{"extra":"YQ=="},"metadata":{"name":"db"}}`,
+			`{"kind":"Secret","data":{"extra":"` + m + `"},"metadata":{"name":"db"}}`, "/data/extra container",
+		},
 		{"empty string", `{"password":""}`, `{"password":"` + m + `"}`, "/password key"},
 		{"the mask stays", `{"password":"` + m + `"}`, `{"password":"` + m + `"}`, ""},
 		{
@@ -99,6 +108,24 @@ func TestRedact(t *testing.T) {
 		{
 			"an exception's members are judged", `{"auth_method_args":{"password":"x"}}`,
 			`{"auth_method_args":{"password":"` + m + `"}}`, "/auth_method_args/password key",
+		},
+		{
+			"a change as a pair", `{"changes":[{"field":"client_secret","old":"a","new":"b"},{"id":"password","value":"c"},{"field":"title","old":"d","new":"e"}]}`,
+			`{"changes":[{"field":"client_secret","old":"` + m + `","new":"` + m + `"},{"id":"password","value":"` + m + `"},{"field":"title","old":"d","new":"e"}]}`,
+			"/changes/0/old pair\n/changes/0/new pair\n/changes/1/value pair",
+		},
+		{
+			"arguments of a command in a list", `{"a":["mysql","-ps3cret","-u","root"],"b":["/usr/bin/curl","-s","-u","bob:x1","https://h"],"c":["curl","--user=bob:x1"]}`,
+			`{"a":["mysql","-p` + m + `","-u","root"],"b":["/usr/bin/curl","-s","-u","bob:` + m + `","https://h"],"c":["curl","--user=bob:` + m + `"]}`,
+			"/a/1 argument\n/b/3 argument\n/c/1 argument",
+		},
+		{
+			"more arguments in lists", `{"a":["sshpass","-p","x1","ssh"],"b":["docker","login","-u","bob","-p","x1"],"c":["docker","run","-p","80:80","-u","1:1"],"d":["redis-cli","-a","x1"]}`,
+			`{"a":["sshpass","-p","` + m + `","ssh"],"b":["docker","login","-u","bob","-p","` + m + `"],"c":["docker","run","-p","80:80","-u","1:1"],"d":["redis-cli","-a","` + m + `"]}`,
+			"/a/2 argument\n/b/5 argument\n/d/2 argument",
+		},
+		{
+			"arguments in JSON in a string", `{"a":"[\"curl\",\"-u\",\"bob:x1\"]"}`, `{"a":"[\"curl\",\"-u\",\"bob:` + m + `\"]"}`, "/a argument",
 		},
 		{"empty", `{}`, `{}`, ""},
 		{
@@ -308,7 +335,7 @@ func TestConcurrentUse(t *testing.T) {
 // TestAllocations takes the memory of the walk from no pool, since the race
 // detector makes that forget at random.
 func TestAllocations(t *testing.T) {
-	event, w := kilobyte(t, false), newWalk(newEngine(t))
+	event, w := kilobytes(t, false)[0], newWalk(newEngine(t))
 	dst := make([]byte, 0, 4096)
 	n := testing.AllocsPerRun(100, func() {
 		if err := w.decodeJSON(event); err != nil {

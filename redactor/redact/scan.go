@@ -30,6 +30,13 @@ type scanner struct {
 	// lineStart and lineEnd are the line whose end was looked for last.
 	lineStart, lineEnd int
 	lineQuote          byte
+	// plain are the values without quotes that were measured last, outside of a URL
+	// and inside, and whole that of a form: what begins in one of them ends where it
+	// does.
+	plain [2]span
+	whole span
+	// pair is where the value may be whose name another value was.
+	pair span
 	// urlForm tells that a form is the query of a URL: then a # ends it.
 	urlForm bool
 }
@@ -40,7 +47,7 @@ func (s *scanner) begin(w *walk, l layer, depth int, form bool) {
 	s.w, s.l, s.text, s.depth, s.form = w, l, l.text, depth, form
 	s.encoded, s.urlForm = false, false
 	s.vain, s.nameFrom, s.seen = 0, 0, 0
-	s.lineStart, s.lineEnd = 0, 0
+	s.lineStart, s.lineEnd, s.plain, s.whole, s.pair = 0, 0, [2]span{}, span{}, span{}
 	s.query.begin(form)
 }
 
@@ -63,6 +70,7 @@ const (
 	kindEncoded
 	kindDigit
 	kindAt
+	kindWide
 )
 
 var kinds = func() (table [256]kind) {
@@ -78,7 +86,8 @@ var kinds = func() (table [256]kind) {
 	}
 	for c, k := range map[byte]kind{
 		'"': kindQuote, '\'': kindQuote, '`': kindQuote, '=': kindEquals, ':': kindColon, '-': kindDash, '?': kindQuestion,
-		'&': kindAmpersand, '#': kindHash, '<': kindLess, '{': kindOpen, '[': kindOpen, '%': kindEncoded, '\\': kindEncoded, '@': kindAt,
+		'&': kindAmpersand, '#': kindHash, '<': kindLess, '{': kindOpen, '[': kindOpen,
+		'%': kindEncoded, '\\': kindEncoded, '@': kindAt, wide[0]: kindWide,
 	} {
 		table[c] = k
 	}
@@ -117,6 +126,9 @@ func (s *scanner) scan() {
 				i++
 				continue
 			}
+			if entity(text[i:]) > 0 {
+				s.encoded = true
+			}
 			s.query.open = true
 			s.nameFrom = i + 1
 			i++
@@ -136,6 +148,8 @@ func (s *scanner) scan() {
 		case kindEncoded:
 			s.encoded = true
 			i++
+		case kindWide:
+			i = s.wideSign(i)
 		default:
 			i++
 		}
@@ -150,14 +164,19 @@ func (s *scanner) word(start int) int {
 	for end < len(text) && wordByte[text[end]] {
 		end++
 	}
-	if start+1 < len(text) && (credential.Starts(text[start], text[start+1]) || end < len(text) && text[end] == credential.Tilde) {
-		if found, ok := credential.Match(text, start); ok {
+	if credential.Starts(text, start, end) {
+		if found, ok := credential.Match(text, start, end); ok {
 			s.w.edit(&s.l, found.Start, found.End, ruleFormats+rule(found.Format), false)
 			return max(found.End, end)
 		}
 	}
 	if len(text)-start >= shortestBase64 && (start == 0 || base64Value[text[start-1]] >= 64 || text[start-1] == '/') {
 		if to, ok := s.base64Run(start); ok {
+			return to
+		}
+	}
+	if lastInitial[text[start]] && lastWord(text[start:end]) {
+		if to := s.beside(end); to > 0 {
 			return to
 		}
 	}
@@ -228,33 +247,55 @@ const (
 	seenSSHPass
 	seenLDAP
 	seenRedis
+	seenZip // -P
 )
 
 // commands returns which commands the text names.
 func (s *scanner) commands() seen {
 	if s.seen&seenKnown == 0 {
-		s.seen = seenKnown
-		for _, c := range []struct {
-			name string
-			seen seen
-		}{
-			{"curl", seenCurl},
-			{"wget", seenCurl},
-			{"http ", seenCurl},
-			{"mysql", seenMySQL},
-			{"mariadb", seenMySQL},
-			{"sshpass", seenSSHPass},
-			{"docker login", seenSSHPass},
-			{"helm registry", seenSSHPass},
-			{"podman login", seenSSHPass},
-			{"oc login", seenSSHPass},
-			{"ldap", seenLDAP},
-			{"redis-cli", seenRedis},
-		} {
-			if bytes.Contains(s.text, []byte(c.name)) {
-				s.seen |= c.seen
-			}
-		}
+		s.seen = seenKnown | commandsIn(s.text)
 	}
 	return s.seen
+}
+
+// commandsIn returns which commands a text names.
+func commandsIn(text []byte) (found seen) {
+	for _, c := range []struct {
+		name string
+		seen seen
+	}{
+		{"curl", seenCurl},
+		{"wget", seenCurl},
+		{"http ", seenCurl},
+		{"mysql", seenMySQL},
+		{"mariadb", seenMySQL},
+		{"sshpass", seenSSHPass},
+		{"docker login", seenSSHPass},
+		{"helm registry", seenSSHPass},
+		{"podman login", seenSSHPass},
+		{"oc login", seenSSHPass},
+		{"az login", seenSSHPass},
+		{"mongo", seenSSHPass},
+		{"cqlsh", seenSSHPass},
+		{"psexec", seenSSHPass},
+		{"rdesktop", seenSSHPass},
+		{"twilio login", seenSSHPass},
+		{"twine upload", seenSSHPass},
+		{"7z ", seenSSHPass},
+		{"7za ", seenSSHPass},
+		{"rar ", seenSSHPass},
+		{"zip ", seenZip},
+		{"ipmitool", seenZip},
+		{"tto_pub", seenZip}, // of MQTT
+		{"tto_sub", seenZip},
+		{"sqlcmd", seenZip},
+		{"bcp ", seenZip},
+		{"ldap", seenLDAP},
+		{"redis-cli", seenRedis},
+	} {
+		if bytes.Contains(text, []byte(c.name)) {
+			found |= c.seen
+		}
+	}
+	return found
 }

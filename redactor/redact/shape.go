@@ -22,7 +22,14 @@ func hidden(value []byte) bool {
 		}
 		return false
 	}
-	return !bracketedWord(value) && !shellVariable(value)
+	return !bracketedWord(value) && !shellVariable(value) && !substitution(value)
+}
+
+// substitution reports whether the value is what a shell puts the output of a
+// command in the place of: $(cat /run/token).
+func substitution(value []byte) bool {
+	return len(value) > 3 && value[0] == '$' && value[1] == '(' && 'a' <= value[2] && value[2] <= 'z' &&
+		len(value) <= longestExpression && bytes.IndexByte(value, ')') == len(value)-1
 }
 
 // shellVariable reports whether the value is a variable of a shell: $API_KEY, $1.
@@ -48,7 +55,8 @@ func bracketedWord(value []byte) bool {
 	if len(value) < 3 || len(value) > longestName {
 		return false
 	}
-	switch value[0] {
+	bracket := value[0]
+	switch bracket {
 	case '[', '<', '(', '{':
 	default:
 		return false
@@ -60,14 +68,18 @@ func bracketedWord(value []byte) bool {
 	if end == len(value) {
 		return false
 	}
-	return standIn(value[1:end], variable)
+	inner := value[1:max(end, 1)]
+	if variable {
+		inner = bytes.TrimPrefix(inner, []byte("{"))
+	}
+	return standIn(inner, variable) || (bracket == '<' || bracket == '{') && placeholder(inner)
 }
 
 // standIn reports whether a text in brackets is words that stand for a value.
 func standIn(text []byte, variable bool) bool {
 	for len(text) > 0 {
 		end := 0
-		for end < len(text) && kinds[text[end]] == kindWord {
+		for end < len(text) && (kinds[text[end]] == kindWord || variable && kinds[text[end]] == kindDigit) {
 			end++
 		}
 		switch {
@@ -81,6 +93,17 @@ func standIn(text []byte, variable bool) bool {
 		text = text[end:]
 	}
 	return true
+}
+
+// placeholder reports whether a text in brackets is the name of a secret, in whose
+// place one is to be put: <YOUR_API_KEY>, {accessToken}.
+func placeholder(text []byte) bool {
+	for _, c := range text {
+		if kinds[c] != kindWord && c != '_' && c != '-' && c != ' ' {
+			return false
+		}
+	}
+	return name.Classify(text)&name.Secret != 0
 }
 
 // likely reports whether a value looks like a secret, where its name may mean one
@@ -155,7 +178,13 @@ func likelyParameter(value []byte) bool {
 // secret is none: a path or a URL to come back to, a short number, a word.
 func harmlessParameter(value []byte) bool {
 	return len(value) == 0 || value[0] == '/' || bytes.HasPrefix(value, []byte("http")) || bytes.HasPrefix(value, []byte("%2F")) ||
-		len(value) < 6 && allDigits(value) || wordy(value)
+		len(value) < 6 && allDigits(value) || wordy(value) || issueKey(value)
+}
+
+// issueKey reports whether the value is the key of an issue or a ticket: OPS-123.
+func issueKey(value []byte) bool {
+	dash := bytes.IndexByte(value, '-')
+	return dash > 0 && dash <= 10 && allLetters(value[:dash]) && len(value)-dash <= 8 && allDigits(value[dash+1:])
 }
 
 // identifier reports whether the value is a plain name: letters, and - _ . between.

@@ -31,6 +31,10 @@ func TestText(t *testing.T) {
 		{`/x?code=404&status=open`, ""},
 		{`/x?state=open&country_code=de`, ""},
 		{`/api/token=«abc/x»`, "assignment"},
+		{`/p?note=api_token%3A%20«abc123»&y=2`, "assignment"},
+		{`/p?note=api_token%3A%20%27«abc123»%27&y=2`, "assignment"},
+		{`user=bob&note=api_token%3A«+abc123»&y=2`, "query"},
+		{`/p?note=token:«abc123»&y=2`, "query"},
 		// Assignments in logs, code, configuration.
 		{`password=«hunter2»`, "assignment"},
 		{`db: connect host=db password=«a,b» user=x`, "assignment"},
@@ -52,6 +56,22 @@ func TestText(t *testing.T) {
 		{`token=[REDACTED] secret=<hidden> password=***`, ""},
 		{`password is «hunter2», ok`, "assignment"},
 		{`password is too short`, ""},
+		{`password: «old1x» -> «new2y»`, "assignment"},
+		{`api_key="«old1x»" => "«new2y»"`, "assignment"},
+		{`password：«hunter2»`, "assignment"},
+		{`密码＝«hunter2»，用户：bob`, "assignment"},
+		{`export TOKEN=$(cat /run/token) && x`, ""},
+		{`-H "Authorization: Bearer $(gcloud auth print-access-token)"`, ""},
+		{`password: ${{ secrets.DB_PASSWORD }}`, ""},
+		{`password=${DB1_PASSWORD}`, ""},
+		{`api_key="<YOUR_API_KEY>"`, ""},
+		{`SUMO_ACCESS_KEY={SumoAccessKey}`, ""},
+		{`password={«hunter»}`, "container"},
+		{`administrator_password = var.db_password`, ""},
+		{`tokens: 512 in, 128 out`, ""},
+		{`/browse?ticket=OPS-123`, ""},
+		{`Maven: io.jsonwebtoken:jjwt-jackson:0.11.2`, ""},
+		{"Content-Disposition: form-data; name=\"password\"\r\n\r\n«hunter2 x»\r\n--b", "assignment"},
 		{`{'secret': {«'a': 1»}}`, "container"},
 		// Headers and schemes.
 		{`Authorization: Bearer «abc.def»`, "header"},
@@ -78,6 +98,8 @@ func TestText(t *testing.T) {
 		{`use the --password flag`, ""},
 		{`mysql -u root -p«x» db`, "argument"},
 		{`curl -u bob:«x» https://h`, "argument"},
+		{`curl --user "{bob}":"«{x1}»" https://h`, "argument"},
+		{`curl -u <user:password> https://h/endpoint`, ""},
 		{`docker run -u 1000:1000 x`, ""},
 		{`ALTER USER x WITH PASSWORD '«a b»'`, "sql"},
 		{`CREATE USER x IDENTIFIED BY '«a»'`, "sql"},
@@ -101,28 +123,34 @@ func TestText(t *testing.T) {
 	} {
 		t.Run(test.text, func(t *testing.T) {
 			t.Parallel()
-			plain := strings.NewReplacer("«", "", "»", "").Replace(test.text)
-			event, err := json.Marshal(map[string]any{"x": plain})
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := masked(test.text)
-			got := redact(t, string(event))
-			var out map[string]string
-			if err := json.Unmarshal(got.Clean, &out); err != nil {
-				t.Fatal(err)
-			}
-			if out["x"] != want {
-				t.Errorf("got  %s\nwant %s", out["x"], want)
-			}
-			rules := map[string]bool{}
-			for _, m := range got.Masked {
-				rules[m.Rule] = true
-			}
-			if test.rules != "" && (!rules[test.rules] || len(rules) != 1) || test.rules == "" && len(rules) > 0 {
-				t.Errorf("rules %v, want %q", rules, test.rules)
-			}
+			checkText(t, test.text, test.rules)
 		})
+	}
+}
+
+// checkText redacts a text as the value of a member. What is marked in it must be
+// masked by the rule, and all else stay.
+func checkText(t *testing.T, text, rule string) {
+	t.Helper()
+	plain := strings.NewReplacer("«", "", "»", "").Replace(text)
+	event, err := json.Marshal(map[string]any{"x": plain})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := redact(t, string(event))
+	var out map[string]string
+	if err := json.Unmarshal(got.Clean, &out); err != nil {
+		t.Fatal(err)
+	}
+	if want := masked(text); out["x"] != want {
+		t.Errorf("got  %s\nwant %s", out["x"], want)
+	}
+	rules := map[string]bool{}
+	for _, m := range got.Masked {
+		rules[m.Rule] = true
+	}
+	if rule != "" && (!rules[rule] || len(rules) != 1) || rule == "" && len(rules) > 0 {
+		t.Errorf("rules %v, want %q", rules, rule)
 	}
 }
 

@@ -1,6 +1,9 @@
 package redact
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // value finds the value that begins at or behind text[from]: what stands in
 // quotes, or a plain one.
@@ -13,12 +16,48 @@ func (s *scanner) value(from int, skip bool) (start, end int, quoted bool) {
 	if from >= len(text) {
 		return from, from, false
 	}
+	from = skipLength(text, from)
 	at := skipPrefix(text, from)
 	if kinds[text[at]] == kindQuote {
 		return at + 1, quoteEnd(text, at), true
 	}
 	start, end = s.plainValue(from, false)
-	return start, end, false
+	return start, max(end, expressionEnd(text, from)), false
+}
+
+// expressionEnd is where the expression ends that begins at from and stands for a
+// value which is not there: $(cat x), ${{ secrets.X }}, <YOUR TOKEN>. It is 0 if
+// there is none.
+func expressionEnd(text []byte, from int) int {
+	rest := text[from:min(len(text), from+longestExpression)]
+	for _, e := range [][2]string{{"$(", ")"}, {"${{", "}}"}, {"{{", "}}"}, {"<", ">"}} {
+		if !bytes.HasPrefix(rest, []byte(e[0])) {
+			continue
+		}
+		if at := bytes.Index(rest, []byte(e[1])); at > 0 && bytes.IndexByte(rest[:at], '\n') < 0 && !hidden(rest[:at+len(e[1])]) {
+			return from + at + len(e[1])
+		}
+		break
+	}
+	return 0
+}
+
+const longestExpression = 96
+
+// skipLength is the offset behind what PHP writes before a text: string(14) "…".
+func skipLength(text []byte, from int) int {
+	const before = "string("
+	if !bytes.HasPrefix(text[from:], []byte(before)) {
+		return from
+	}
+	end := from + len(before)
+	for end < len(text) && kinds[text[end]] == kindDigit && end-from < longestShortName {
+		end++
+	}
+	if byteAt(text, end) == ')' && byteAt(text, end+1) == ' ' && byteAt(text, end+2) == '"' {
+		return end + 2
+	}
+	return from
 }
 
 // skipPrefix is the offset of the quote that opens at from or behind one letter, as
@@ -68,8 +107,12 @@ func quoteEnd(text []byte, at int) int {
 // behind it: a password may well have a comma in it. In a URL & and # do.
 func (s *scanner) plainValue(from int, inURL bool) (start, end int) {
 	text := s.text
-	if from < s.query.plainEnd && from >= s.query.plainStart && inURL == s.query.plainURL {
-		return from, s.query.plainEnd
+	known := &s.plain[0]
+	if inURL {
+		known = &s.plain[1]
+	}
+	if known.holds(from) {
+		return from, known.end
 	}
 	open := 0
 	for end = from; end < len(text); end++ {
@@ -89,7 +132,7 @@ found:
 	if end > from+1 && text[end-1] == '.' && (end == len(text) || text[end] <= ' ') {
 		end-- // of the sentence
 	}
-	s.query.plainStart, s.query.plainEnd, s.query.plainURL = from, end, inURL
+	*known = span{from, end}
 	return from, end
 }
 
@@ -106,9 +149,17 @@ func endsValue(text []byte, from, i int, inURL bool) bool {
 		return i+1 < len(text) && (text[i+1] == '/' || kinds[text[i+1]] == kindWord)
 	case '\\':
 		return i+1 < len(text) && strings.IndexByte(`nrt"'`, text[i+1]) >= 0
+	case wide[0], ideographic[0]:
+		return i > from && i+2 < len(text) && wideEnds[string(text[i:i+3])]
 	}
 	return false
 }
+
+const ideographic = "\xe3\x80"
+
+// wideEnds are the full-width comma and semicolon, and the ideographic comma and
+// full stop.
+var wideEnds = map[string]bool{wide + "\x8c": true, wide + "\x9b": true, ideographic + "\x81": true, ideographic + "\x82": true}
 
 // ends reports whether what begins at text[i], behind punctuation, shows that the
 // value before that is over.

@@ -1,7 +1,6 @@
 package redact
 
 import (
-	"hash/maphash"
 	"unsafe"
 
 	"sluice/redactor/redact/name"
@@ -35,8 +34,10 @@ type walk struct {
 	digests  []string
 
 	cache   nameCache
+	known   knownTexts
 	name    []byte    // the text of an escaped name
 	words   []byte    // of a name
+	command []byte    // the first words of a list
 	decoded [2][]byte // a name without its percent-encoding
 
 	// progress has a row for each container that is open, and one for the value in
@@ -54,9 +55,7 @@ type document struct {
 }
 
 func newWalk(e *Engine) *walk {
-	w := &walk{engine: e}
-	w.cache.seed = maphash.MakeSeed()
-	return w
+	return &walk{engine: e}
 }
 
 // frame is a value, or a container that the walk is in.
@@ -130,6 +129,7 @@ func (w *walk) visit(d *document, depth int) error {
 		if depth == 0 && len(w.engine.policy.paths) > 0 {
 			w.follow(d, &place, parent)
 		}
+		place.under = place.under || w.holdsSecret(d, i, &place, parent)
 		if w.enter(d, i, &place) {
 			continue
 		}
@@ -181,13 +181,27 @@ func (w *walk) search(d *document, tok jsontoken.Token, depth int, form bool) bo
 	if tok.End-tok.Start < shortestText+2 {
 		return false
 	}
+	raw, sum := d.layer.text[tok.Start+1:tok.End-1], uint64(0)
+	remember := depth == 0 && len(raw) <= knownText
+	if remember {
+		sum = hash(raw)
+		if w.known.has(sum, raw, form) {
+			return false
+		}
+	}
 	before := len(w.edits)
 	text := d.text(tok, &w.layers[depth][0])
 	if len(w.engine.policy.values) > 0 {
 		w.searchPatterns(text)
 	}
 	w.inspect(text, depth, form)
-	return len(w.edits) > before
+	if len(w.edits) > before {
+		return true
+	}
+	if remember {
+		w.known.add(sum, raw, form)
+	}
+	return false
 }
 
 // shortestText is the length from which a text may hold a secret and something
@@ -227,7 +241,7 @@ func (w *walk) searchPatterns(l layer) {
 // size is about how many bytes of memory the walk holds beyond its own.
 func (w *walk) size() int {
 	n := cap(w.decoder.Tape.Tokens)*int(unsafe.Sizeof(jsontoken.Token{})) + cap(w.event.Extra)*int(unsafe.Sizeof(schemas.Member{}))
-	n += cap(w.name) + cap(w.words) + cap(w.edits)*int(unsafe.Sizeof(edit{})) + cap(w.progress)*8 + cap(w.report.pointers)
+	n += cap(w.name) + cap(w.words) + cap(w.command) + cap(w.edits)*int(unsafe.Sizeof(edit{})) + cap(w.progress)*8 + cap(w.report.pointers)
 	for i := range w.docs {
 		n += cap(w.docs[i].tape.Tokens) * int(unsafe.Sizeof(jsontoken.Token{}))
 		n += cap(w.docs[i].open)*int(unsafe.Sizeof(frame{})) + cap(w.base64[i])

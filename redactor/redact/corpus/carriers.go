@@ -153,6 +153,9 @@ func carriers() []carrier {
 	add(carrier{name: "pair_list", kinds: names, build: func(s secret) (any, bool) {
 		return object{"headers": []any{[]any{"Accept", "*/*"}, []any{s.name, s.value}}}, true
 	}})
+	add(carrier{name: "pair_values", kinds: names, build: func(s secret) (any, bool) {
+		return object{"attributes": []any{object{"key": s.name, "value": object{"stringValue": s.value}}}}, true
+	}})
 	add(carrier{name: "header_map", kinds: names, build: func(s secret) (any, bool) {
 		return object{"headers": object{"Accept": "*/*", s.name: []any{s.value}}}, true
 	}})
@@ -172,6 +175,19 @@ func textCarriers(leaf func(secret) any) []carrier {
 		return "12:30:01 INFO login user=bob " + s.name + "=" + s.value + " ip=10.0.0.1"
 	})})
 	add(carrier{name: "log_colon", kinds: []kind{named}, build: plainText(func(s secret) string { return "login failed, " + s.name + ": " + s.value + ", ip: 10.0.0.1" })})
+	add(carrier{name: "yaml_pair", kinds: []kind{named}, build: plainText(func(s secret) string { return "env:\n- name: " + s.name + "\n  value: " + s.value + "\n" })})
+	for _, form := range []struct{ name, text, without string }{
+		{"aligned", "user      = \"bob\"\n%n     = \"%v\"", `"\`},
+		{"yaml_block", "app:\n  %n: |\n    %v\n  user: bob\n", "\n"},
+		{"xml_pair", "<key>%n</key>\n<string>%v</string>", "<"},
+		{"xml_named", `<entry key="%n">%v</entry>`, "<"},
+		{"html_references", "{&quot;%n&quot;: &quot;%v&quot;}", `"\` + "\n\t"},
+	} {
+		add(carrier{name: form.name, kinds: []kind{named}, build: func(s secret) (any, bool) {
+			filled := strings.NewReplacer("%n", s.name, "%v", s.value).Replace(form.text)
+			return object{"message": filled}, !strings.ContainsAny(s.value, form.without)
+		}})
+	}
 	add(carrier{name: "log_quoted", kinds: []kind{named}, build: func(s secret) (any, bool) {
 		return object{"message": "login user=bob " + s.name + "=" + quoteJSON(s.value) + " ip=10.0.0.1"}, true
 	}})

@@ -3,7 +3,7 @@ package credential
 // business are the formats of chat, mail, payment and business software.
 func business() []Format {
 	return []Format{
-		{Name: "slack_token", Meaning: "a Slack bot, user, legacy, refresh or configuration token", Source: "https://api.slack.com/concepts/token-types", prefixes: []string{"xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xoxo-", "xoxc-", "xoxd-", "xoxe-", "xoxe.xox"}, alphabet: dottedAny, min: 16},
+		{Name: "slack_token", Meaning: "a Slack bot, user, legacy, refresh or configuration token", Source: "https://api.slack.com/concepts/token-types", prefixes: []string{"xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xoxo-", "xoxc-", "xoxd-", "xoxe-", "xoxe.xox"}, match: matchSlack},
 		{Name: "slack_app_token", Meaning: "a Slack app-level token", Source: "https://api.slack.com/concepts/token-types", prefixes: []string{"xapp-"}, alphabet: base64URL, min: 20},
 		{Name: "stripe_secret_key", Meaning: "a Stripe secret or restricted key, and those of others who write them so", Source: "https://docs.stripe.com/keys", prefixes: []string{"sk_live_", "sk_test_", "rk_live_", "rk_test_", "sk_prod_", "rk_prod_", "sk_org_"}, alphabet: word, min: 10},
 		{Name: "stripe_webhook_secret", Meaning: "a signing secret of Stripe's and Standard Webhooks' endpoints", Source: "https://docs.stripe.com/webhooks", prefixes: []string{"whsec_"}, alphabet: base64Std, min: 24},
@@ -14,6 +14,7 @@ func business() []Format {
 		{Name: "razorpay_key", Meaning: "a Razorpay key id", Source: "https://razorpay.com/docs/api/authentication/", prefixes: []string{"rzp_live_", "rzp_test_"}, alphabet: alnum, min: 14},
 		{Name: "flutterwave_key", Meaning: "a Flutterwave secret or encryption key", Source: gitleaks, prefixes: []string{"FLWSECK_TEST-", "FLWSECK-"}, alphabet: base64URL, min: 12},
 		{Name: "mollie_api_key", Meaning: "a Mollie API key", Source: "https://docs.mollie.com/reference/authentication", prefixes: []string{"live_", "test_"}, alphabet: alnum, min: 30, mixed: true, max: 40},
+		{Name: "gocardless_token", Meaning: "a GoCardless access token", Source: gitleaks, prefixes: []string{"live_"}, alphabet: base64Any, min: 40, mixed: true, max: 42},
 		{Name: "easypost_api_key", Meaning: "an EasyPost API key", Source: gitleaks, prefixes: []string{"EZAK", "EZTK"}, alphabet: alnum, min: 54},
 		{Name: "shippo_token", Meaning: "a Shippo API token", Source: gitleaks, prefixes: []string{"shippo_live_", "shippo_test_"}, alphabet: hexDigits, min: 40},
 		{Name: "duffel_token", Meaning: "a Duffel API token", Source: gitleaks, prefixes: []string{"duffel_live_", "duffel_test_"}, alphabet: dottedAny, min: 40},

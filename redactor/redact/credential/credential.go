@@ -12,8 +12,8 @@
 // language has too (sk-, re_, key-) asks for the exact shape.
 //
 // Left out are tokens that are bare hexadecimal digits, UUIDs or letters, and can
-// only be told by a word nearby (Datadog, Heroku's older ones, Okta, Mailchimp,
-// Fastly, Algolia and some hundred others): the name before them decides, and
+// only be told by a word nearby (Datadog, Heroku's older ones, Fastly, Algolia and
+// some hundred others): the name before them decides, and
 // that is package name's. Public halves are left out too: certificates, public
 // keys, publishable keys.
 package credential
@@ -66,22 +66,35 @@ type Found struct {
 // Formats lists the formats, always in the same order.
 func Formats() []Format { return append([]Format(nil), formats...) }
 
-// Starts reports whether some format begins with these two bytes.
-func Starts(a, b byte) bool { return starts[a][b>>6]&(1<<(b&63)) != 0 }
+// Starts reports whether a credential may begin with the word text[i:end], so that
+// [Match] is to be asked: by its first two bytes, or by what follows it where it
+// may begin with anything.
+func Starts(text []byte, i, end int) bool {
+	if i+1 >= len(text) {
+		return false
+	}
+	if end-i <= 2 && end < len(text) && text[end] == '%' {
+		return false // of a percent-encoded text
+	}
+	a, b := text[i], text[i+1]
+	return starts[a][b>>6]&(1<<(b&63)) != 0 || end < len(text) && (text[end] == Tilde || text[end] == '-' && end-i == mailchimpDigits)
+}
 
-// Tilde is the byte behind the first word of a credential of which [Starts] cannot
-// tell how it begins: [Match] is to be asked about each word before one.
+// Tilde is the byte behind the first word of a client secret of Azure.
 const Tilde = '~'
 
-// Match reports the credential that begins at text[i], which is the first byte of
-// a word: a letter or a digit, with neither before it.
-func Match(text []byte, i int) (Found, bool) {
+// Match reports the credential that begins with the word text[i:end]: letters and
+// digits, with neither before it.
+func Match(text []byte, i, end int) (Found, bool) {
 	if i+shortestPrefix > len(text) {
 		return Found{}, false
 	}
-	if i+5 < len(text) && text[i+5] == Tilde {
+	if end < len(text) && (text[end] == Tilde || text[end] == '-') {
 		if start, end, ok := matchAzure(text, i); ok {
 			return Found{Format: azure, Start: start, End: trimDot(text, end)}, true
+		}
+		if start, end, ok := matchMailchimp(text, i); ok {
+			return Found{Format: mailchimp, Start: start, End: end}, true
 		}
 	}
 	list := &lists[byStart[int(text[i])<<8|int(text[i+1])]]
@@ -116,26 +129,26 @@ func trimDot(text []byte, end int) int {
 // shortestPrefix is how much every matcher may look at without asking.
 const shortestPrefix = 3
 
-// end is where the credential ends that begins with the prefix at text[i]. A
-// failure costs no more than the prefix and min bytes.
+// judged is how many bytes of a credential decide whether it is one: the rest is
+// read only if it is, so that a text of beginnings is read once.
+const judged = 64
+
+// end is where the credential ends that begins with the prefix at text[i].
 func (f *Format) end(text []byte, i int, prefix string) (int, bool) {
 	if len(text)-i < len(prefix)+f.min || string(text[i:i+len(prefix)]) != prefix {
 		return 0, false
 	}
-	start := i + len(prefix)
-	end := start
-	for end < len(text) && f.alphabet[text[end]] {
-		end++
-		if f.max > 0 && end-start > f.max {
-			return 0, false
-		}
+	if f.max > 0 && i > 0 && text[i-1] == '.' {
+		return 0, false // of the name of a file: video_box.ico-…
 	}
+	start := i + len(prefix)
+	end := run(text, start, f.alphabet, max(judged, f.min, f.max+1))
+	if body := text[start:end]; len(body) < f.min || f.max > 0 && len(body) > f.max || placeholder(body) || f.mixed && !mixed(body) {
+		return 0, false
+	}
+	end = run(text, end, f.alphabet, 0)
 	for end-start > f.min && (text[end-1] == '.' || text[end-1] == '-') {
 		end-- // of the sentence
-	}
-	body := text[start:end]
-	if len(body) < f.min || placeholder(body) || f.mixed && !mixed(body) {
-		return 0, false
 	}
 	return end, true
 }
@@ -224,8 +237,12 @@ var formats = func() []Format {
 	return all
 }()
 
-// azure is the format that is known by its tilde.
-var azure = slices.IndexFunc(formats, func(f Format) bool { return f.Name == "azure_client_secret" })
+// azure and mailchimp are the formats that are known by what follows their first
+// word.
+var (
+	azure     = slices.IndexFunc(formats, func(f Format) bool { return f.Name == "azure_client_secret" })
+	mailchimp = slices.IndexFunc(formats, func(f Format) bool { return f.Name == "mailchimp_api_key" })
+)
 
 // starts has a bit for each pair of bytes with which a format begins, byStart for
 // each pair the index of the list of these formats.

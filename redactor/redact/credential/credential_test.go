@@ -24,8 +24,8 @@ func find[T string | []byte](in T) (found []credential.Found) {
 		for end < len(text) && wordByte(text[end]) {
 			end++
 		}
-		if credential.Starts(text[i], text[i+1]) || end < len(text) && text[end] == credential.Tilde {
-			if f, ok := credential.Match(text, i); ok {
+		if credential.Starts(text, i, end) {
+			if f, ok := credential.Match(text, i, end); ok {
 				found = append(found, f)
 				i = max(f.End, i+1)
 				continue
@@ -109,6 +109,9 @@ func TestNothing(t *testing.T) {
 		"ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "ghp_********************", "sk-********************", "Bearer ********************", "ghp_short", "xoxb-", "sk-your-api-key-goes-here",
 		"https://hooks.slack.com/services/********************", "AKIA", "test_the_whole_pipeline_and_all_of_its_parts", "live_", "re_index_concurrently_all_tables_now", "s.authentik.example.com",
 		"secret-service-of-his-majesty", "admin-interface", "user-friendly", "prod-eu-central-1", "pat.example.com", "M.Sc. in Nursing", "eyeballs.and.ears", "fc-barcelona",
+		"hf_optionalBehaviourOfNestedDisplayElements", "https://github.example/xoxa-oslo/xoxa-oslo.github.io", "xoxb-my-bot-token", "icons.ico-0123456789abcdef0123456789abcdef.png",
+		"notes.example/API-0123456789ABCDEF0123456789ABCDEF", "0123456789abcdef0123456789abcdef-used", "0123456789abcdef0123456789abcdef-us", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		"20261126-0123456789abcdef", "12345:Abcdef", "FAQ~1", "sc_some_settings.of_a_long_name.that_goes_on_and_on_for_more_than_60_bytes",
 	} {
 		for _, f := range find(text) {
 			t.Errorf("%q: %s at %d", text, credential.Formats()[f.Format].Name, f.Start)
@@ -127,11 +130,15 @@ func FuzzMatch(f *testing.F) {
 		if i < 0 || i+1 >= len(text) {
 			return
 		}
-		found, ok := credential.Match([]byte(text), i)
+		end := i
+		for end < len(text) && ('0' <= text[end] && text[end] <= '9' || 'a' <= text[end]|0x20 && text[end]|0x20 <= 'z') {
+			end++
+		}
+		found, ok := credential.Match([]byte(text), i, end)
 		if ok && (found.Start < 0 || found.Start >= found.End || found.End > len(text) || found.Format >= len(credential.Formats())) {
 			t.Errorf("found %+v", found)
 		}
-		if ok && !credential.Starts(text[i], text[i+1]) && !strings.Contains(text, "~") {
+		if ok && !credential.Starts([]byte(text), i, end) {
 			t.Error("found what begins nothing")
 		}
 	})

@@ -8,7 +8,7 @@ func intelligence() []Format {
 		{Name: "anthropic_api_key", Meaning: "an Anthropic API key, admin key or OAuth token", Source: "https://docs.anthropic.com/en/api/overview", prefixes: []string{"sk-ant-"}, alphabet: base64URL, min: 40},
 		{Name: "langfuse_secret_key", Meaning: "a Langfuse secret key", Source: "https://langfuse.com/docs", prefixes: []string{"sk-lf-"}, alphabet: uuidLike, min: 36},
 		{Name: "sk_api_key", Meaning: "a key that begins with sk-, as OpenAI, DeepSeek, Stability and others give them", Source: "https://platform.openai.com/docs/api-reference/authentication", prefixes: []string{"sk-"}, alphabet: alnum, min: 20, mixed: true},
-		{Name: "huggingface_token", Meaning: "a Hugging Face token", Source: "https://huggingface.co/docs/hub/security-tokens", prefixes: []string{"hf_", "api_org_"}, alphabet: alnum, min: 30},
+		{Name: "huggingface_token", Meaning: "a Hugging Face token", Source: "https://huggingface.co/docs/hub/security-tokens", prefixes: []string{"hf_", "api_org_"}, alphabet: alnum, min: 30, max: 38},
 		{Name: "groq_api_key", Meaning: "a Groq API key", Source: "https://console.groq.com/docs/quickstart", prefixes: []string{"gsk_"}, alphabet: alnum, min: 40},
 		{Name: "replicate_api_token", Meaning: "a Replicate API token", Source: "https://replicate.com/docs/topics/security/api-tokens", prefixes: []string{"r8_"}, alphabet: alnum, min: 32},
 		{Name: "xai_api_key", Meaning: "an xAI API key", Source: "https://docs.x.ai/docs/overview", prefixes: []string{"xai-"}, alphabet: alnum, min: 40},

@@ -22,12 +22,15 @@ func structured() []Format {
 		{Name: "maxmind_license_key", Meaning: "a MaxMind license key", Source: gitleaks, prefixes: []string{"mmk"}, match: matchMaxMind},
 		{Name: "airtable_token", Meaning: "an Airtable personal access token", Source: gitleaks, prefixes: []string{"pat"}, match: dots(14, 64)},
 		{Name: "harness_api_key", Meaning: "a Harness personal or service access token", Source: gitleaks, prefixes: []string{"pat.", "sat."}, match: dots(22, 24, 20)},
-		{Name: "sendgrid_api_key", Meaning: "a SendGrid API key", Source: "https://docs.sendgrid.com/ui/account-and-settings/api-keys", prefixes: []string{"SG."}, match: dots(16, 32)},
+		{Name: "sendgrid_api_key", Meaning: "a SendGrid API key", Source: "https://docs.sendgrid.com/ui/account-and-settings/api-keys", prefixes: []string{"SG."}, alphabet: dottedAny, min: 60, mixed: true},
 		{Name: "mapbox_token", Meaning: "a Mapbox access token", Source: "https://docs.mapbox.com/help/getting-started/access-tokens/", prefixes: []string{"sk.", "pk.", "tk."}, match: dots(56, 20)},
 		{Name: "dynatrace_token", Meaning: "a Dynatrace API token", Source: "https://docs.dynatrace.com/docs/dynatrace-api/basics/dynatrace-api-authentication", prefixes: []string{"dt0"}, match: matchDynatrace},
 		{Name: "grafana_service_account_token", Meaning: "a Grafana service account token", Source: gitleaks, prefixes: []string{"glsa_"}, alphabet: word, min: 40},
 		{Name: "asana_token", Meaning: "an Asana personal access token", Source: gitleaks, prefixes: []string{"0/", "1/", "2/"}, match: matchAsana},
 		{Name: "salesforce_access_token", Meaning: "a Salesforce session id or access token", Source: gitleaks, prefixes: []string{"00D"}, match: matchSalesforce},
+		{Name: "mailchimp_api_key", Meaning: "a Mailchimp API key, with its data centre", Source: "https://mailchimp.com/developer/marketing/docs/fundamentals/", match: matchMailchimp},
+		{Name: "okta_api_token", Meaning: "an Okta API token", Source: gitleaks, prefixes: []string{"00"}, match: matchOkta},
+		{Name: "authress_access_key", Meaning: "an Authress access key", Source: gitleaks, prefixes: []string{"sc_"}, match: matchAuthress},
 		{Name: "azure_client_secret", Meaning: "an Azure AD client secret", Source: gitleaks, match: matchAzure},
 		{Name: "twitter_bearer_token", Meaning: "a Twitter bearer token", Source: gitleaks, prefixes: []string{"AAAAAAAAAAAAAAAAAAAA"}, match: matchTwitter},
 		{Name: "clickup_token", Meaning: "a ClickUp personal token", Source: "https://developer.clickup.com/docs/authentication", prefixes: []string{"pk_"}, match: matchClickUp},
@@ -46,15 +49,19 @@ func run(text []byte, i int, a *alphabet, n int) int {
 	return i
 }
 
-// matchJWT finds the segments of a token whose header is a JSON object with an
-// algorithm or a type in it. Behind a byte of its own alphabet there is none: so
+// matchJWT finds the segments of a token whose header is a JSON object, with an
+// algorithm or a type in it or with claims behind it. Behind a byte of its own alphabet there is none: so
 // each run is read once.
 func matchJWT(text []byte, i int) (start, end int, ok bool) {
 	if i > 0 && (base64URL[text[i-1]] || text[i-1] == '.') && !escapeBefore(text, i) {
 		return 0, 0, false
 	}
 	header := run(text, i, base64URL, 0)
-	if header-i < 16 || header+1 >= len(text) || text[header] != '.' || !jwtHeader(text[i:header]) {
+	if header-i < 16 || header+1 >= len(text) || text[header] != '.' {
+		return 0, 0, false
+	}
+	claims := bytes.HasPrefix(text[header+1:], []byte("ey")) // an object too
+	if !jwtHeader(text[i:header], claims) {
 		return 0, 0, false
 	}
 	end = run(text, header+1, base64URL, 0)
@@ -81,8 +88,8 @@ func escapeBefore(text []byte, i int) bool {
 }
 
 // jwtHeader reports whether base64url begins with a JSON object that names an
-// algorithm or a type among its first members.
-func jwtHeader(segment []byte) bool {
+// algorithm or a type among its first members. Before claims any object is one.
+func jwtHeader(segment []byte, claims bool) bool {
 	var plain [192]byte
 	n, bits, have := 0, uint32(0), 0
 	for _, c := range segment {
@@ -113,6 +120,9 @@ func jwtHeader(segment []byte) bool {
 	if n < 8 || text[0] != '{' {
 		return false
 	}
+	if claims {
+		return bytes.IndexByte(text, '"') > 0
+	}
 	for _, name := range []string{`"alg"`, `"typ"`, `"enc"`, `"kid"`, `"jku"`, `"x5t"`, `"cty"`} {
 		if bytes.Contains(text, []byte(name)) {
 			return true
@@ -138,15 +148,16 @@ func matchPEM(text []byte, i int) (start, end int, ok bool) {
 	}
 	start = i - len(dashes)
 	rest := i + label + len(dashes)
+	body := text[rest:min(len(text), rest+4*judged)]
+	if star := bytes.IndexByte(body, '*'); star >= 0 && !bytes.Contains(body[:star], []byte(dashes)) {
+		return 0, 0, false // masked already
+	}
 	end = len(text)
 	if at := bytes.Index(text[rest:], []byte(dashes+"END ")); at >= 0 {
 		end = rest + at + len(dashes+"END ")
 		if at := bytes.Index(text[end:min(len(text), end+80)], []byte(dashes)); at >= 0 {
 			end += at + len(dashes)
 		}
-	}
-	if bytes.IndexByte(text[rest:end], '*') >= 0 {
-		return 0, 0, false
 	}
 	return start, end, true
 }
@@ -187,7 +198,7 @@ func matchDiscord(text []byte, i int) (start, end int, ok bool) {
 }
 
 func matchTelegram(text []byte, i int) (start, end int, ok bool) {
-	if i+16 > len(text) || text[i+7] < '0' || text[i+7] > '9' {
+	if i+16 > len(text) || text[i+4] < '0' || text[i+4] > '9' {
 		return 0, 0, false
 	}
 	start = i
@@ -197,8 +208,8 @@ func matchTelegram(text []byte, i int) (start, end int, ok bool) {
 		}
 		start = i + len("bot")
 	}
-	colon := run(text, start, digits, 12)
-	if colon-start < 8 || colon-start > 11 || colon >= len(text) || text[colon] != ':' {
+	colon := run(text, start, digits, 17)
+	if colon-start < 5 || colon-start > 16 || colon+1 >= len(text) || text[colon] != ':' || text[colon+1] != 'A' {
 		return 0, 0, false
 	}
 	end = run(text, colon+1, base64URL, 0)
@@ -217,12 +228,35 @@ func matchFacebookApp(text []byte, i int) (start, end int, ok bool) {
 	return i, end, end-bar-1 >= 27 && end-bar-1 <= 40
 }
 
+// matchSlack asks for digits, since the prefixes begin names as well: xoxa-nyc. Only
+// the newer forms have more than letters, digits and dashes.
+func matchSlack(text []byte, i int) (start, end int, ok bool) {
+	if i+5 >= len(text) || text[i+2] != 'x' || text[i+4] != '-' && text[i+4] != '.' {
+		return 0, 0, false
+	}
+	bytesOf := dotted
+	if text[i+3] == 'd' || text[i+3] == 'e' {
+		bytesOf = dottedAny
+	}
+	end = run(text, i+5, bytesOf, judged)
+	found := 0
+	for _, c := range text[i+5 : end] {
+		if digits[c] {
+			found++
+		}
+	}
+	if end-i-5 < 10 || found < 2 {
+		return 0, 0, false
+	}
+	return i, run(text, end, bytesOf, 0), true
+}
+
 func matchTerraform(text []byte, i int) (start, end int, ok bool) {
 	const mark = "atlasv1."
 	if !bytes.HasPrefix(text[i:], []byte(mark)) || i < 15 || text[i-1] != '.' || run(text, i-15, alnum, 14) != i-1 {
 		return 0, 0, false
 	}
-	end = run(text, i+len(mark), base64URL, 0)
+	end = run(text, i+len(mark), base64Any, 0)
 	return i - 15, end, end-i-len(mark) >= 60
 }
 
@@ -274,11 +308,11 @@ func matchDynatrace(text []byte, i int) (start, end int, ok bool) {
 	if run(text, i, alnum, 0)-i != 6 || i+7 >= len(text) || text[i+6] != '.' || text[i+3] < 'a' || text[i+3] > 'z' {
 		return 0, 0, false
 	}
-	id := run(text, i+7, upperNum, 25)
+	id := run(text, i+7, alnum, 25)
 	if id-i-7 != 24 || id >= len(text) || text[id] != '.' {
 		return 0, 0, false
 	}
-	end = run(text, id+1, upperNum, 0)
+	end = run(text, id+1, alnum, 0)
 	return i, end, end-id-1 >= 60
 }
 
@@ -306,13 +340,57 @@ func matchSalesforce(text []byte, i int) (start, end int, ok bool) {
 	return i, end, end-id-1 >= 60
 }
 
-// matchAzure knows it by the fourth to sixth byte: a digit, Q and a tilde.
+// matchAzure knows it by the digit, the Q and the tilde behind its first three
+// bytes, which need not be letters: the word that ends there begins at text[i].
 func matchAzure(text []byte, i int) (start, end int, ok bool) {
-	if i+6 > len(text) || text[i+4] != 'Q' || text[i+5] != '~' || text[i+3] < '0' || text[i+3] > '9' {
+	const begin = len("abc8Q")
+	at := run(text, i, alnum, begin)
+	start = at - begin
+	if at >= len(text) || text[at] != Tilde || start < 0 || text[at-1] != 'Q' || !digits[text[at-2]] {
 		return 0, 0, false
 	}
-	end = run(text, i+6, tilde, 40)
-	return i, end, end-i-6 >= 31
+	for _, c := range text[start:i] {
+		if !tilde[c] {
+			return 0, 0, false
+		}
+	}
+	end = run(text, at+1, tilde, 40)
+	return start, end, end-at-1 >= 31
+}
+
+const mailchimpDigits = 32
+
+func matchMailchimp(text []byte, i int) (start, end int, ok bool) {
+	at := i + mailchimpDigits
+	if at+4 > len(text) || string(text[at:at+3]) != "-us" || run(text, i, hexDigits, mailchimpDigits) != at {
+		return 0, 0, false
+	}
+	end = run(text, at+3, alnum, 4)
+	return i, end, end-at-3 <= 2 && run(text, at+3, digits, 0) == end
+}
+
+// matchOkta asks for letters of both cases besides the length: there is no more to
+// tell it by.
+func matchOkta(text []byte, i int) (start, end int, ok bool) {
+	const length = 42
+	end = run(text, i, base64URL, length+1)
+	if text[i+1] != '0' || end-i != length || i > 0 && base64URL[text[i-1]] {
+		return 0, 0, false
+	}
+	body := text[i:end]
+	return i, end, mixed(body) && bytes.ContainsAny(body, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") && bytes.ContainsAny(body, "abcdefghijklmnopqrstuvwxyz")
+}
+
+func matchAuthress(text []byte, i int) (start, end int, ok bool) {
+	if !bytes.HasPrefix(text[i:], []byte("sc_")) {
+		return 0, 0, false
+	}
+	end = run(text, i, dottedAny, 4*judged)
+	body := text[i:end]
+	if len(body) < 60 || !bytes.Contains(body, []byte(".acc_")) && !bytes.Contains(body, []byte(".acc-")) {
+		return 0, 0, false
+	}
+	return i, run(text, end, dottedAny, 0), true
 }
 
 var tilde = newAlphabet("a-z", "A-Z", "0-9", "_", "-", ".", "~")

@@ -18,7 +18,7 @@ var lexicon = func() map[string]entry {
 	add(entry{class: Secret | Guessable}, passwords)
 	add(entry{class: Secret}, tokens)
 	add(entry{class: Perhaps}, ambiguous)
-	add(entry{class: Perhaps | Guessable}, "pin, pwd, oldpwd, puk, invite code, invitation code")
+	add(entry{class: Perhaps | Guessable}, "pin, pwd, pw, oldpwd, puk, invite code, invitation code")
 	add(entry{harmless: true}, harmless)
 	return table
 }()
@@ -28,15 +28,21 @@ var lexicon = func() map[string]entry {
 //nolint:gosmopolitan // in the languages of those who write them
 const passwords = `
 password, passwords, passwd, passphrase, passphrases, pass phrase, pass word, passcode, passcodes, pass code,
-pass, psw, pswd, passw, userpass, pword, passwort,
-kennwort, contrasena, contraseña, clave secreta, mot de passe, motdepasse, mdp, senha, wachtwoord, parola
-chiave, haslo, hasło, losenord, lösenord,
+pass, psw, pswd, pswrd, passw, passwrd, userpass, pword, passwort,
+kennwort, contrasena, contraseña, clave secreta, mot de passe, motdepasse, mdp, senha, wachtwoord, parola,
+parola chiave, haslo, hasło, losenord, lösenord,
 salasana, adgangskode, пароль, пароли, 密码, 密碼, 口令, パスワード, 暗証番号, 비밀번호, mật khẩu, şifre, parool, parole chiave,
+şifrə, heslo, lozinka, jelszo, jelszó, passord, kodeord, contrasenya, palavra passe, salasona, slaptazodis, kata sandi, geslo,
+пароля, парола, лозинка, гасло, секрет, κωδικός, κωδικός πρόσβασης, סיסמה, סיסמא, كلمة المرور, كلمة السر, पासवर्ड, รหัสผ่าน, 秘密, 암호,
+segreto, segredo, secreto, geheimnis, zugangsdaten, anmeldedaten, credenciales, credenciais, credenziali,
+sicherheitscode, wiederherstellungscode, código de verificación, code de verification, codice di verifica,
+pasword, passwor, pssword, psswd, paswd, passwod, pasword, passwrod,
 otp, otps, totp, hotp, one time password, one time code, one time pin, 2 fa, 2 fa code, mfa code, tfa code, otp
 code, totp code, two factor code, two fa code,
 verification code, verification codes, verify code, recovery code, recovery codes, backup code, backup codes,
 scratch code, scratch codes, security code,
-sms code, login code, access code, confirmation code, activation code, reset code, unlock code, pairing code,
+door code, gate code, alarm code, safe code, lock code, sms code, login code, access code,
+ confirmation code, activation code, reset code, unlock code, pairing code,
 device code, user code,
 pin code, pincode, pin number, user pin, card pin, sim pin, cvv, cvc, cvv 2, cvc 2, card verification value,
 security answer, security answers, secret answer, secret answers, secret question answer, credential,
@@ -45,7 +51,7 @@ seed phrase, mnemonic, mnemonic phrase, recovery phrase, static token, unlock ke
 
 // tokens are names of what machines make and exchange.
 //
-//nolint:gosec // names of credentials, and none of them
+//nolint:gosec,gosmopolitan // names of credentials, and none of them, in the languages of those who write them
 const tokens = `
 token, tokens, itoken, secret, secrets, secret id, apikey, apikeys, api key, api keys, api secret, app key, app
 secret, application key,
@@ -63,11 +69,15 @@ signature, signatures, x amz signature, session id, session ids, sessionid, sess
 phpsessid, connect sid, sessid, sess id, asp net session id,
 csrf, xsrf, csrftoken, xsrftoken, totp seed, otp seed, totp uri, otpauth, pepper, saml assertion, client
 assertion, nthash, lmhash, ntlm hash, magic link, login link,
-shared access signature`
+токен, 令牌, 토큰, トークン, jeton, clé api, cle api, clave api, chave api, api schlüssel, api schlussel, api schluessel, 密钥, 密鑰,
+authentik session, id rsa, id ed 25519, id ecdsa, nt hash, lm hash, kerberos ticket, snmp community, community string, bip 39, xprv,
+shared access signature, sonar login, gitlab session, laravel session, bundle gems contribsys com,
+bundle enterprise contribsys com`
 
 // ambiguous are names of secrets and of other things.
-const ambiguous = `key, keys, auth, pat, ssh key, ssh keys, deploy key, client key, rsa key, jwk, hmac, routing
-key, sig, sas, sas url, auth header, x auth, http auth, basic auth,
+const ambiguous = `key, keys, auth, pat, ssh key, ssh keys, deploy key, client key, rsa key, jwk, hmac,
+clave, chave, clé, cle, schlüssel, schlussel, schluessel, geheim, kek, dek, salt, refresh,
+routing key, sig, sas, sas url, auth header, x auth, http auth, basic auth,
 basicauth, proxy auth, keyfile, seed, macaroon, client key data, dsn key, totp device, code verifier, x key`
 
 // harmless are phrases that have the word of a secret in them, or of what may be
@@ -92,7 +102,7 @@ auth app, auth service, auth server, auth domain, auth required,
 revoke tokens, cookie policy, cookie consent, cookie banner, cookie domain, cookie notice, boarding pass, season
 pass, bus pass, first pass, second pass, pass rate, pass fail,
 pass through, pass count, pass percentage, pass ratio, code challenge, token endpoint, token auth method,
-signature algorithm, secret santa, secret service`
+signature algorithm, key hash, key chars, password variable, secret santa, secret service`
 
 // neutral are words that, behind the name of a secret, say that the value is about
 // it: token_count, password_change_date.
@@ -118,14 +128,15 @@ schema template templates pattern regex regexp rule rules fingerprint thumbprint
 complexity binding bindings
 refreshed refresh last visible visibility hidden show grant grants granted operation operations event events
 action actions
-metrics metric percent percentage rate ratio budget cost price usd holder viewer view views notice request requests`
+metrics metric percent percentage rate ratio budget cost price usd holder viewer view views notice request requests
+remaining left ref refs reference references realm`
 
 // heads are first words that say the same: has_password.
 var heads = set(`has have is are num n requires require needs need allow allows enable enables must show hide forgot force count max min supports should can`)
 
 // besides are the ambiguous words that are plain beside another: mysql_pwd,
 // github_pat, card_pin.
-var besides = set(`pwd pat pin`)
+var besides = set(`pwd pw pat pin`)
 
 // counted are the words before "tokens" where language models count them.
 var counted = set(`max min total prompt completion input output num number n used remaining cached reasoning billed estimated generated thinking context sampled stop special candidates`)

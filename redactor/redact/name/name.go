@@ -52,6 +52,8 @@ const (
 	PairName
 	// PairValue is that other one.
 	PairValue
+	// PairWhole is a PairValue that may be an object or a list as well.
+	PairWhole
 	// Identifies is a member of a model reference that says which object it is.
 	Identifies
 	// QueryString names a query string or the body of a form.

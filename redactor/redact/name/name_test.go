@@ -40,9 +40,11 @@ var classified = []struct {
 		sessionId JSESSIONID PHPSESSID connect.sid csrf xsrf seed_phrase mnemonic totp_seed
 		passwort kennwort contraseña contrasena motdepasse mot_de_passe senha wachtwoord haslo hasło lösenord
 		пароль 密码 パスワード 비밀번호
+		user_pw dbPw admin-pw one_time_pw pswrd passwrd user_passwrd SONAR_LOGIN sonar.login _gitlab_session laravel_session
+		BUNDLE_GEMS__CONTRIBSYS__COM
 		p@ssword passw0rd pa55word t0ken s3cret pa$$word
 		keystore_password keyStorePassword unlock_key admin_secret_data tokens_v2 APIKEYs`},
-	{Perhaps, `key keys Key auth x_key some_key pin pwd PWD pat ssh_key deploy_key basic_auth sig seed goauthentik.io/some-key invitation_code routing_key`},
+	{Perhaps, `key keys Key auth x_key some_key pin pwd PWD pw pat ssh_key deploy_key basic_auth sig seed goauthentik.io/some-key invitation_code routing_key`},
 	{0, `
 		author authors authority authorized_application authorize authorization_endpoint authentication
 		authenticated authenticator authentication_flow auth_method auth_methods
@@ -70,7 +72,8 @@ var classified = []struct {
 		path method request_id user_agent query args geo city asn
 		message fingerprint hash checksum etag digest thumbprint certificate known_device stage source flow
 		scopes invitation_uuid expression exception previous_value new_value
-		boarding_pass pass_count pass_rate passthrough secret_santa`},
+		tokens_remaining secrets_left issuerKeyHash validKeyChars passwordVariable jsonwebtoken bundle_path
+		login_session sonar_url boarding_pass pass_count pass_rate passthrough secret_santa`},
 }
 
 func split(list string) []string {
@@ -105,8 +108,8 @@ func TestMoreClasses(t *testing.T) {
 		{InQuery, "SAMLResponse samlresponse SAMLRequest RelayState assertion client_assertion code_verifier ticket sid"},
 		{OAuth, "code state nonce"},
 		{OAuthSign, "client_id redirect_uri grant_type response_type code_verifier session_state"},
-		{PairName, "name key header field param"},
-		{PairValue, "value val new_value"},
+		{PairName, "name key header field param id type"},
+		{PairValue, "value val new_value old new previous before after"},
 		{Identifies, "pk app name model_name"},
 		{QueryString, "query query_string queryString"},
 		{Request, "http_request"},

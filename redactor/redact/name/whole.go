@@ -18,7 +18,7 @@ var wholes = func() map[string]Class {
 		x gitlab token, x github token, x shopify access token, x functions key, ocp apim subscription key, x
 		goog api key, x session token, x refresh token, x token, x secret, x client secret,
 		x hub signature, x hub signature 256, x signature, x slack signature, x auth key, x subject token,
-		circle token, dd api key, x honeycomb team, x plex token, x nuget api key`)
+		circle token, dd api key, x honeycomb team, x plex token, x nuget api key, x jenkins crumb, jenkins crumb, x amzn oidc data`)
 	add(InQuery, `saml response, samlresponse, saml request, samlrequest, saml art, samlart, sam lart, saml ds,
 	assertion, client assertion, sid, ticket, relay state, relaystate, code verifier, sig,
 		id token hint, login token, login hint token, logout token, request object, jwt bearer, otc, x amz
@@ -28,8 +28,11 @@ var wholes = func() map[string]Class {
 	challenge method, session state, response mode, id token hint, id token, access token,
 		refresh token, device code, client secret, client assertion, client assertion type, acr values, login
 		hint, authuser, hd`)
-	add(PairName, "name, key, header, header name, field, field name, param, param name, parameter, parameter name, k, n, option, variable, var, env, property, attribute, attr, setting, label, cookie name, argument, keyword")
-	add(PairValue, "value, val, v, values, content, data, header value, field value, param value, old value, new value, previous value, current value, default value, string value, default, raw value, text value")
+	add(PairName, "name, key, header, header name, field, field name, param, param name, parameter, parameter name, k, n, option, variable, var, env, property, attribute, attr, setting, label, cookie name, argument, keyword, id, type")
+	add(PairValue, `value, val, v, values, content, data, header value, field value, param value, old value,
+	new value, previous value, current value,
+	default value, string value, default, raw value, text value, old, new, previous, before, after, old val, new val, was, now`)
+	add(PairWhole, "value, values, val, v, header value, header values")
 	add(Identifies, "pk, app, name, model name")
 	add(QueryString, "query, query string, querystring, qs, args, form, form data, formdata, post data, postdata, params, request body, raw query, search")
 	add(Request, "http request")
@@ -79,7 +82,7 @@ var others = set(`secretary secretaries secretariat secretarial secrete secreted
 secretions secretive secretly secretory
 tokenize tokenizes tokenized tokenizer tokenizers tokenizing tokenization tokenise tokenised tokeniser
 tokenising tokenisation tokenomics tokenism passwordless tokenless credentialing credentialed
-publictoken secretmanager secretsmanager authkeyid apikeyid`)
+publictoken jsonwebtoken secretmanager secretsmanager authkeyid apikeyid`)
 
 // glued judges a word that is not in the lexicon: words written without anything
 // between them.

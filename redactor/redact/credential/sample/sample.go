@@ -131,6 +131,7 @@ var structured = map[string]func(*rand.Rand) []string{
 		encode := base64.RawURLEncoding.EncodeToString
 		return []string{
 			token, token[:strings.LastIndex(token, ".")],
+			encode([]byte(`{"nonce":"`+Chars(r, 16, alnum)+`"}`)) + "." + encode([]byte(`{"sub":"`+Chars(r, 12, digits)+`"}`)) + "." + Chars(r, 43, alnum),
 			encode([]byte(`{"alg":"RSA-OAEP","enc":"A256GCM"}`)) + "." + Chars(r, 40, urlBytes) + "." + Chars(r, 16, alnum) + "." + Chars(r, 50, urlBytes) + "." + Chars(r, 22, alnum),
 		}
 	},
@@ -149,7 +150,7 @@ var structured = map[string]func(*rand.Rand) []string{
 	},
 	"telegram_bot_token": func(r *rand.Rand) []string {
 		id, key := "7"+Chars(r, 9, digits), ":AA"+Chars(r, 32, alnum)+"x"
-		return []string{id + key, "https://api.telegram.org/bot" + id + key + "/getMe"}
+		return []string{id + key, "86" + Chars(r, 3, digits) + key, "https://api.telegram.org/bot" + id + key + "/getMe"}
 	},
 	"facebook_app_token": func(r *rand.Rand) []string { return []string{Chars(r, 15, digits) + "|" + Chars(r, 27, alnum)} },
 	"terraform_cloud_token": func(r *rand.Rand) []string {
@@ -161,6 +162,18 @@ var structured = map[string]func(*rand.Rand) []string{
 		return []string{"pat." + Chars(r, 22, alnum) + "." + Chars(r, 24, hex) + "." + Chars(r, 20, alnum)}
 	},
 	"sendgrid_api_key": func(r *rand.Rand) []string { return []string{"SG." + Chars(r, 22, alnum) + "." + Chars(r, 43, alnum)} },
+	"slack_token": func(r *rand.Rand) []string {
+		var out []string
+		for _, kind := range []string{"b", "p", "a", "r", "s", "o", "c", "d", "e", "e.xoxp", "e.xoxb"} {
+			out = append(out, "xox"+kind+"-2"+Chars(r, 11, digits)+"-"+Chars(r, 24, alnum))
+		}
+		return append(out, "xoxa-2-"+Chars(r, 9, digits), "xoxr-4"+Chars(r, 10, lower)+"7")
+	},
+	"mailchimp_api_key": func(r *rand.Rand) []string { return []string{Chars(r, 32, hex) + "-us" + Chars(r, 2, digits)} },
+	"okta_api_token":    func(r *rand.Rand) []string { return []string{"00aB1c2D" + Chars(r, 34, alnum)} },
+	"authress_access_key": func(r *rand.Rand) []string {
+		return []string{"sc_" + Chars(r, 10, lower) + "." + Chars(r, 4, lower) + ".acc_" + Chars(r, 10, lower) + "." + Chars(r, 60, alnum)}
+	},
 	"mapbox_token": func(r *rand.Rand) []string {
 		return []string{"sk." + Chars(r, 60, alnum) + "." + Chars(r, 22, alnum), "pk." + Chars(r, 60, lower+digits) + "." + Chars(r, 22, lower+digits)}
 	},
@@ -171,7 +184,9 @@ var structured = map[string]func(*rand.Rand) []string{
 		return []string{"1/" + Chars(r, 16, digits) + ":" + Chars(r, 32, hex), "2/" + Chars(r, 16, digits) + "/" + Chars(r, 16, digits) + ":" + Chars(r, 32, hex)}
 	},
 	"salesforce_access_token": func(r *rand.Rand) []string { return []string{"00D" + Chars(r, 12, alnum) + "!" + Chars(r, 96, alnum)} },
-	"azure_client_secret":     func(r *rand.Rand) []string { return []string{Chars(r, 3, alnum) + "8Q~" + Chars(r, 34, alnum)} },
+	"azure_client_secret": func(r *rand.Rand) []string {
+		return []string{Chars(r, 3, alnum) + "8Q~" + Chars(r, 34, alnum), Chars(r, 1, alnum) + "_" + Chars(r, 1, alnum) + "7Q~" + Chars(r, 34, alnum)}
+	},
 	"twitter_bearer_token": func(r *rand.Rand) []string {
 		return []string{strings.Repeat("A", 22) + Chars(r, 30, alnum) + "%3D" + Chars(r, 50, alnum)}
 	},

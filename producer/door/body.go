@@ -103,8 +103,8 @@ func (s *server) collect(in io.Reader) (*body, *problem) {
 }
 
 func (s *server) tooLarge() *problem {
-	return newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes (PRODUCER_MAX_BODY_BYTES)", s.cfg.MaxBodyBytes)).
-		about("body_too_large", "").closing()
+	detail := fmt.Sprintf("the body is larger than %d bytes (PRODUCER_MAX_BODY_BYTES)", s.cfg.MaxBodyBytes)
+	return newProblem(http.StatusRequestEntityTooLarge, detail).about("body_too_large", "").closing()
 }
 
 // unreadable says why a body ended early.
@@ -115,7 +115,8 @@ func (s *server) unreadable(err error) *problem {
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrWindowSizeTooSmall):
 		return newProblem(http.StatusRequestEntityTooLarge, "the zstd frame asks for a window of more than 8 MiB").about("body_too_large", "").closing()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return newProblem(http.StatusRequestTimeout, fmt.Sprintf("the body did not come within %s (PRODUCER_READ_TIMEOUT)", s.cfg.ReadTimeout)).closing()
+		detail := fmt.Sprintf("the body did not come within %s (PRODUCER_READ_TIMEOUT)", s.cfg.ReadTimeout)
+		return newProblem(http.StatusRequestTimeout, detail).closing()
 	case isNetwork(err):
 		return newProblem(http.StatusBadRequest, "the body ended early").about("truncated", "").closing()
 	}

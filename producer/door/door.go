@@ -21,8 +21,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"sluice/internal/broker"
 	"sluice/internal/daemon"
 	"sluice/producer"
@@ -43,7 +41,11 @@ type server struct {
 
 // Run takes events until ctx ends, then answers what is under way.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
-	s := &server{cfg: cfg, log: log, memory: memory{most: int64(cfg.MaxMemoryBytes)}, decompressing: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	s := &server{
+		cfg: cfg, log: log,
+		memory:        memory{most: int64(cfg.MaxMemoryBytes)},
+		decompressing: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
 	if err := s.read(); err != nil {
 		return daemon.Usage("%w", err)
 	}
@@ -59,8 +61,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	if s.publisher, err = producer.New(conn.NC, producer.Config{Log: quiet(log)}); err != nil {
+	defer conn.Close() //nolint:contextcheck // it flushes after ctx has ended
+	if s.publisher, err = producer.New(conn.NC, producer.Config{Log: quiet(ctx, log)}); err != nil {
 		return err
 	}
 	defer s.publisher.Close()
@@ -69,8 +71,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 
 // quiet keeps the line for each published event for those who ask for it: a
 // service that is sent thousands a second has metrics.
-func quiet(log *slog.Logger) *slog.Logger {
-	if log.Enabled(context.Background(), slog.LevelDebug) {
+func quiet(ctx context.Context, log *slog.Logger) *slog.Logger {
+	if log.Enabled(ctx, slog.LevelDebug) {
 		return log
 	}
 	return slog.New(slog.DiscardHandler)
@@ -176,38 +178,4 @@ func (s *server) reload() {
 	}
 	s.metrics.reloads.WithLabelValues("ok").Inc()
 	s.log.Info("tokens read again", "tokens", len(*s.grants.Load()))
-}
-
-// metrics are the door's. No label is ever taken from a request.
-type metrics struct {
-	requests *prometheus.CounterVec
-	events   *prometheus.CounterVec
-	reloads  *prometheus.CounterVec
-	seconds  prometheus.Histogram
-}
-
-func newMetrics(registry prometheus.Registerer, m *memory) (*metrics, error) {
-	out := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "producer_requests_total", Help: "Requests answered, by status code.",
-		}, []string{"code"}),
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "producer_events_total", Help: "Events of the HTTP door, by the token's name and by outcome: stored, duplicate or refused.",
-		}, []string{"token", "outcome"}),
-		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "producer_tokens_reloads_total", Help: "Times the tokens were read again on SIGHUP, by result: ok or failed.",
-		}, []string{"result"}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "producer_request_seconds", Help: "From a request's headers to its answer.", Buckets: prometheus.ExponentialBuckets(0.001, 3, 10),
-		}),
-	}
-	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "producer_body_bytes", Help: "Bytes of requests that are in memory.",
-	}, func() float64 { return float64(m.used.Load()) })
-	for _, c := range []prometheus.Collector{out.requests, out.events, out.reloads, out.seconds, held} {
-		if err := registry.Register(c); err != nil {
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
-	}
-	return out, nil
 }

@@ -154,7 +154,7 @@ func (o *opened) send(path, token, body string, headers ...string) answer {
 		o.t.Fatal(err)
 	}
 	a := answer{status: resp.StatusCode, header: resp.Header, text: string(text)}
-	if err := json.Unmarshal(text, &a.body); err != nil {
+	if err := json.Unmarshal(text, &a.body); err != nil { //nolint:musttag // names differ in case alone
 		o.t.Fatalf("%d %s: %v", a.status, text, err)
 	}
 	if strings.Contains(a.text, secret) {
@@ -201,6 +201,7 @@ func TestStores(t *testing.T) {
 		{"gzip", "/v1/events", gzipped(event), []string{"Content-Encoding: gzip"}, 1},
 		{"zstd", "/v1/events", zstded(t, event), []string{"Content-Encoding: zstd"}, 1},
 		{"utf-8", "/v1/events", event, []string{"Content-Type: application/json; charset=UTF-8"}, 1},
+		{"unknown header", "/v1/events", event, []string{"X-Anything: hunter2"}, 1},
 		{"many", "/v1/events", "[" + strings.Repeat(event+",", 2499) + event + "]", nil, 2500},
 	} {
 		a := o.send(tc.path, tokenAll, tc.body, tc.headers...)
@@ -216,6 +217,18 @@ func TestStores(t *testing.T) {
 		if !strings.HasPrefix(msg.Subject, "events.raw.acme.log") {
 			t.Errorf("published to %s", msg.Subject)
 		}
+	}
+}
+
+func TestTokenKeptAsItsHash(t *testing.T) {
+	b := brokertest.Start(t)
+	stream := b.Raw(0)
+	o := open(t, b, nil)
+	if a := o.send("/v1/tenants/other/events", tokenHashed, `{"action":"login"}`); a.status != http.StatusAccepted {
+		t.Fatalf("%d %s", a.status, a.text)
+	}
+	if got := brokertest.Messages(t, stream)[0].Subject; got != "events.raw.other.login" {
+		t.Errorf("published to %s", got)
 	}
 }
 
@@ -283,7 +296,7 @@ func TestRefuses(t *testing.T) {
 	if got := streamMsgs(t, stream); got != 0 {
 		t.Errorf("%d events stored, want none", got)
 	}
-	resp, err := http.Get(o.url + "/v1/events") //nolint:noctx // a test
+	resp, err := http.Get(o.url + "/v1/events")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -514,13 +527,13 @@ func TestReady(t *testing.T) {
 	b.Raw(0)
 	o := open(t, b, nil)
 	for path, want := range map[string]string{"/livez": "ok", "/readyz": "ok", "/openapi.json": `"openapi": "3.1.0"`} {
-		resp, err := http.Get(o.url + path) //nolint:noctx // a test
+		resp, err := http.Get(o.url + path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		text, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		if resp.StatusCode != 200 || !strings.Contains(string(text), want) {
+		if resp.StatusCode != http.StatusOK || !strings.Contains(string(text), want) {
 			t.Errorf("%s: %d %.100s", path, resp.StatusCode, text)
 		}
 	}

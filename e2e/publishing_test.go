@@ -1,0 +1,124 @@
+package e2e_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// door is a `producer serve` beside a system, for tenants and tokens of
+// docs/publishing.md.
+func door(t *testing.T, s *system, tokens string) (addr string) {
+	t.Helper()
+	addr = freeAddr(t)
+	start(t, nil, []string{
+		"NATS_URL=nats://" + s.nats, "PRODUCER_SERVE_ADDR=" + addr, "PRODUCER_TOKENS_FILE=" + tokens, "HTTP_ADDR=" + freeAddr(t),
+	}, "producer", "serve")
+	s.until("the door is open", func() error { return s.get("http://" + addr + "/readyz") })
+	return addr
+}
+
+// TestPublishingFirstEvent runs each way to publish the first event that
+// docs/publishing.md shows, as it stands there. The clients of the CLI and of
+// JavaScript come by `make clients`.
+func TestPublishingFirstEvent(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "docs", "publishing.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startSystem(t)
+	clients, err := filepath.Abs(filepath.Join("..", "bin", "clients"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	block := func(language, has string) string {
+		for _, b := range blocks(string(page), language) {
+			if strings.Contains(b, has) {
+				return b
+			}
+		}
+		t.Fatalf("the page has no %s block with %q", language, has)
+		return ""
+	}
+	token := sh(t, dir, nil, block("sh", "token=$(")+"\nprintf %s \"$token\"")
+	addr := door(t, s, filepath.Join(dir, "tokens"))
+	here := strings.NewReplacer("127.0.0.1:8090", addr, "nats://127.0.0.1:4222", "nats://"+s.nats, "bin/producer", binary(t, "producer"))
+	env := []string{"token=" + token, "NATS_URL=nats://" + s.nats, "PATH=" + clients + ":" + os.Getenv("PATH")}
+
+	rows := 0
+	for _, way := range []struct{ name, needs, language, has, says string }{
+		{"CLI", filepath.Join(clients, "nats"), "sh", "nats pub -J", "Stored in Stream: EVENTS_RAW"},
+		{"curl", "curl", "sh", "curl -sS", `"stored":1`},
+		{"producer", "sh", "sh", "publish -action login", "published 1, duplicate 0, refused 0"},
+		{"JavaScript", filepath.Join(clients, "node_modules", "@nats-io", "jetstream", "package.json"), "js", "jetstream(nc)", "duplicate: false"},
+		{"Python", "python3", "python", "urllib", "202 stored"},
+	} {
+		if !there(way.needs) {
+			t.Logf("%s is not tried: there is no %s", way.name, way.needs)
+			continue
+		}
+		text := here.Replace(block(way.language, way.has))
+		var out string
+		switch way.language {
+		case "sh":
+			out = sh(t, dir, env, text)
+		case "js":
+			link(t, filepath.Join(clients, "node_modules"), filepath.Join(dir, "node_modules"))
+			out = script(t, dir, env, "first.mjs", text, "node")
+		case "python":
+			out = script(t, dir, env, "first.py", text, "python3")
+		}
+		if !strings.Contains(out, way.says) {
+			t.Errorf("%s: printed %q, want %q", way.name, out, way.says)
+			continue
+		}
+		rows++
+		s.untilAnswer("SELECT count(), countIf(ctx.password = '********************') FROM sluice.events WHERE tenant = 'default' AND action = 'login'",
+			fmt.Sprintf("%d\t%d", rows, rows))
+		t.Logf("%s: one row, its password masked", way.name)
+	}
+}
+
+// there tells whether a file, or a command, is there.
+func there(name string) bool {
+	if strings.Contains(name, "/") {
+		_, err := os.Stat(name)
+		return err == nil
+	}
+	_, err := exec.LookPath(name)
+	return err == nil
+}
+
+func link(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Symlink(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func script(t *testing.T, dir string, env []string, name, text, interpreter string) string {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return sh(t, dir, env, interpreter+" "+name)
+}
+
+// sh runs a script and returns what it prints.
+func sh(t *testing.T, dir string, env []string, text string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), "sh", "-euc", text)
+	cmd.Dir, cmd.Env = dir, append(cleanEnv(), env...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s: %v\n%s%s", text, err, &stdout, &stderr)
+	}
+	return stdout.String() + stderr.String()
+}

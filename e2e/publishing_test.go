@@ -85,6 +85,59 @@ func TestPublishingFirstEvent(t *testing.T) {
 	}
 }
 
+// TestAuthentikMapping runs the property mapping of docs/publishing.md as authentik
+// does, over an event whose context must come through, and sends what it makes, for
+// two users.
+func TestAuthentikMapping(t *testing.T) {
+	t.Parallel()
+	if !there("python3") {
+		t.Skip("there is no python3, in which the mapping is written")
+	}
+	page, err := os.ReadFile(filepath.Join("..", "docs", "publishing.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mapping string
+	for _, b := range blocks(string(page), "text") {
+		if strings.Contains(b, "notification.event") {
+			mapping = b
+		}
+	}
+	const setting = `
+import json, sys, urllib.request, uuid
+from datetime import datetime, timezone
+from types import SimpleNamespace as Object
+
+event = Object(
+    pk=uuid.UUID("6f9619ff-8b86-4011-b42d-00c04fc964ff"), action="login_failed", app="authentik.events.signals",
+    user={"pk": 4, "username": "ann", "email": "ann@example.com"},
+    context={"username": "ann", "stage": {"pk": "c0ad2df11f11428a8ca68c73980bd067"}, "http_request": {"path": "/x", "method": "POST"}},
+    client_ip="203.0.113.77", created=datetime.now(timezone.utc), expires=None,
+    brand={"pk": "fcba828076b94dedb2d5a6b4c5556fa1", "name": "Default brand"},
+)
+for subject in (event, event, None):
+    body = mapping(Object(event=subject, body="hello", severity="notice"))
+    request = urllib.request.Request(sys.argv[1], json.dumps(body).encode(), {
+        "Content-Type": "application/json", "Authorization": "Bearer " + sys.argv[2]})
+    print(json.load(urllib.request.urlopen(request, timeout=15))["results"][0]["outcome"])
+`
+	s := startSystem(t)
+	dir := t.TempDir()
+	const token = "0123456789abcdef0123456789abcdef"
+	if err := os.WriteFile(filepath.Join(dir, "tokens"), []byte("authentik sso * "+token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addr := door(t, s, filepath.Join(dir, "tokens"))
+	text := "def mapping(notification):\n    " + strings.ReplaceAll(mapping, "\n", "\n    ") + "\n" + setting
+	out := script(t, dir, nil, "mapping.py", text, "python3", "http://"+addr+"/v1/authentik", token)
+	if out != "stored\nduplicate\nstored\n" {
+		t.Errorf("printed %q", out)
+	}
+	s.untilAnswer("SELECT pk, action, username, client_ip, brand_name, ctx.http_request.path FROM sluice.events WHERE tenant = 'sso' AND action = 'login_failed'",
+		"6f9619ff-8b86-4011-b42d-00c04fc964ff\tlogin_failed\tann\t::ffff:203.0.113.77\tDefault brand\t/x")
+	s.untilAnswer("SELECT count(), countIf(ctx.message = 'hello') FROM sluice.events WHERE tenant = 'sso'", "2\t1")
+}
+
 // there tells whether a file, or a command, is there.
 func there(name string) bool {
 	if strings.Contains(name, "/") {
@@ -102,12 +155,12 @@ func link(t *testing.T, from, to string) {
 	}
 }
 
-func script(t *testing.T, dir string, env []string, name, text, interpreter string) string {
+func script(t *testing.T, dir string, env []string, name, text, interpreter string, args ...string) string {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return sh(t, dir, env, interpreter+" "+name)
+	return sh(t, dir, env, strings.Join(append([]string{interpreter, name}, args...), " "))
 }
 
 // sh runs a script and returns what it prints.

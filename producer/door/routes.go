@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"mime"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -86,11 +87,20 @@ func mediaType(r *http.Request, want ...string) (string, *problem) {
 		about("content_type", "").closing()
 }
 
-// measured counts requests and their time.
+// measured counts requests and their time. A defect ends one request, and is told
+// of without what it was about, which may be a part of an event.
 func (s *server) measured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began, seen := time.Now(), &statusWriter{ResponseWriter: w, status: http.StatusOK}
-		next.ServeHTTP(seen, r)
+		func() {
+			defer func() {
+				if recover() != nil {
+					s.log.Error("a defect of the door ended a request", "stack", string(debug.Stack()))
+					writeProblem(seen, newProblem(http.StatusInternalServerError, "the event may be stored or not").closing())
+				}
+			}()
+			next.ServeHTTP(seen, r)
+		}()
 		s.metrics.requests.WithLabelValues(strconv.Itoa(seen.status)).Inc()
 		s.metrics.seconds.Observe(time.Since(began).Seconds())
 	})

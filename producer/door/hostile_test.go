@@ -56,7 +56,7 @@ func TestHoldsAgainstBadInput(t *testing.T) {
 	o := open(t, b, func(c *door.Config) {
 		c.ReadTimeout, c.MaxMemoryBytes = 2*time.Second, most
 	})
-	gzipBomb, zstdBomb := gzipped(strings.Repeat("\x00", 256<<20)), zstded(t, strings.Repeat("\x00", 256<<20))
+	gzipBomb, zstdBomb := gzipped(strings.Repeat("\x00", 64<<20)), zstded(t, strings.Repeat("\x00", 64<<20))
 	runtime.GC() // of what the bombs were made of
 	mebibyte := fmt.Sprintf("%x\r\n%s\r\n", 1<<20, strings.Repeat("x", 1<<20))
 	send := func(path, token, body string, headers ...string) func() int {

@@ -44,6 +44,13 @@ build: need-go ## Build the static binaries into bin/
 engine: $(filter need-npm,$(NEEDS)) ## Install the embedded ClickHouse (skipped when CHDB_LIB_PATH names one)
 	@tools/engine.sh
 
+# The versions are those that docs/publishing.md was tried with.
+.PHONY: clients
+clients: need-go need-npm ## Install the NATS clients of docs/publishing.md into bin/clients, for e2e to try them
+	@mkdir -p bin/clients && \
+	npm install --prefix bin/clients --no-save --no-audit --no-fund @nats-io/transport-node@3.4.0 @nats-io/jetstream@3.4.0 && \
+	GOBIN="$(CURDIR)/bin/clients" CGO_ENABLED=0 go install github.com/nats-io/natscli/nats@v0.5.1
+
 # The e2e tests start the binaries in SLUICE_BIN, built like the tests themselves; the engine's process always goes without
 # the race detector, which would watch a C++ library. Two packages at a time, since they start servers, and e2e alone, after
 # the rest. A NATS_URL or CLICKHOUSE_URL of the shell would lead the tests to somebody's real server.

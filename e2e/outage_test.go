@@ -1,148 +1,131 @@
 package e2e_test
 
 import (
-	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
-	"path/filepath"
-	"regexp"
 	"strconv"
-	"syscall"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"sluice/producer"
+	"sluice/producer/spool"
 	"sluice/schemas"
 )
 
-// TestClickHouseOutage kills ClickHouse while 1,000 events a second go on arriving, and
-// starts it again 3 seconds later: the sink must catch up while they go on, store each
-// once, and keep to its SINK_MEMORY_BYTES. SLUICE_OUTAGE=2m makes it two minutes.
-func TestClickHouseOutage(t *testing.T) {
-	outage := 3 * time.Second
-	if d, err := time.ParseDuration(os.Getenv("SLUICE_OUTAGE")); err == nil {
-		outage = d
+// outage is how long the broker is away: E2E_OUTAGE, such as 1m, or a few seconds.
+func outage(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("E2E_OUTAGE")
+	if text == "" {
+		return 3 * time.Second
 	}
-	const memory = 320 << 20 // near the least that the sink accepts
-	s := startStage(t)
-	metrics := freeAddr(t)
-	sink := start(t, nil, []string{
-		"NATS_URL=" + s.broker.ClientURL(), "CLICKHOUSE_URL=http://" + s.addr, "HTTP_ADDR=" + metrics,
-		"SINK_MEMORY_BYTES=" + strconv.Itoa(memory),
-	}, "sink")
-	until(t, "the stream is there", func() error {
-		_, err := s.js.Stream(t.Context(), schemas.StreamClean)
-		return err
-	})
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		s.publishSteadily(stop)
-	}()
-	until(t, "rows", func() error { return s.rowsAtLeast(1) })
-
-	s.clickHouse.signal(t, syscall.SIGKILL)
-	_ = s.stdin.Close()
-	<-s.clickHouse.done
-	<-time.After(outage) // the outage itself
-	behind, err := s.lag()
-	if err != nil || behind == 0 {
-		t.Fatalf("events waiting: %d (%v), want some", behind, err)
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("E2E_OUTAGE: %v", err)
 	}
-	s.startClickHouse()
-	began := time.Now()
-	until(t, "the sink has caught up while events go on arriving", func() error {
-		lag, err := s.lag()
-		if err == nil && lag >= eventsPerSecond {
-			err = fmt.Errorf("%d events behind", lag)
-		}
-		return err
-	})
-	t.Logf("%d events behind after %v, caught up with in %v", behind, outage, time.Since(began).Round(time.Millisecond))
-	close(stop)
-	<-stopped
-	s.allStoredOnce()
-
-	held, resident := s.memory(metrics, sink)
-	t.Logf("the sink holds %d MiB, at most %d MiB were resident", held>>20, resident>>20)
-	if held > memory {
-		t.Errorf("the sink holds %d bytes, want at most %d", held, memory)
-	}
-	if race := filepath.Base(os.Getenv("SLUICE_BIN")) == "race"; !race && resident > memory { // the race detector keeps books of its own
-		t.Errorf("%d bytes were resident, want at most %d", resident, memory)
-	}
+	return d
 }
 
-const eventsPerSecond = 1000
+// The broker is stopped while `producer publish` and a service with a spool go on:
+// every event is one row afterwards, and the service was never kept waiting for
+// the broker.
+func TestBrokerAwayWhilePublishing(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	away := outage(t)
 
-// publishSteadily publishes a thousand events a second.
-func (s *stage) publishSteadily(stop <-chan struct{}) {
-	const lots = 10
-	tick := time.NewTicker(time.Second / lots)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-tick.C:
-			s.publish(eventsPerSecond / lots)
+	in, lines := io.Pipe()
+	command := start(t, in, []string{"NATS_URL=nats://" + s.nats}, "producer", "publish", "-tenant", "piped")
+	nc, _ := s.connect()
+	p, err := producer.New(nc, producer.Config{Tenant: "spooled"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	kept, err := spool.Open(p, spool.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var piped, spooled atomic.Int64
+	var publishing sync.WaitGroup
+	tick := func(publish func(n int64) error, count *atomic.Int64) {
+		ticker := time.NewTicker(2 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			if err := publish(count.Load()); err != nil {
+				t.Error(err)
+				return
+			}
+			count.Add(1)
 		}
 	}
-}
+	publishing.Go(func() {
+		defer lines.Close()
+		tick(func(n int64) error {
+			_, err := fmt.Fprintf(lines, `{"action":"login","context":{"n":%d}}`+"\n", n)
+			return err
+		}, &piped)
+	})
+	publishing.Go(func() {
+		tick(func(n int64) error {
+			_, err := kept.Publish(t.Context(), schemas.Event{Action: "login", Context: json.RawMessage(fmt.Sprintf(`{"n":%d}`, n))})
+			return err
+		}, &spooled)
+	})
+	some := func(what string, count *atomic.Int64, more int64) {
+		want := count.Load() + more
+		s.until(what, func() error {
+			if got := count.Load(); got < want {
+				return fmt.Errorf("%d of %d", got, want)
+			}
+			return nil
+		})
+	}
+	some("the command has published", &piped, 200)
+	some("the service has published", &spooled, 200)
+	s.stop()
+	before := spooled.Load()
+	<-time.After(away)
+	during := spooled.Load() - before
+	s.start()
+	some("the service has published again", &spooled, 200)
+	some("the command has published again", &piped, 200)
+	cancel()
+	publishing.Wait()
 
-// lag is how many events the sink has not acknowledged.
-func (s *stage) lag() (uint64, error) {
-	consumer, err := s.js.Consumer(s.t.Context(), schemas.StreamClean, schemas.ConsumerSink)
-	if err != nil {
-		return 0, err
+	if code := command.wait(t); code != 0 {
+		t.Errorf("publish: exit %d\n%s%s", code, command.stdout.String(), command.stderr.String())
 	}
-	info := consumer.CachedInfo()
-	return info.NumPending + uint64(info.NumAckPending), nil
-}
-
-func (s *stage) rowsAtLeast(n int) error {
-	out, err := s.ask(fmt.Sprintf("SELECT count() >= %d FROM sluice.events", n))
-	if err == nil && out != "1" {
-		err = fmt.Errorf("fewer than %d rows", n)
+	if !strings.HasSuffix(command.stdout.String(), "refused 0\n") {
+		t.Errorf("publish printed %q", command.stdout.String())
 	}
-	return err
-}
-
-var (
-	goHolds  = regexp.MustCompile(`(?m)^go_memstats_sys_bytes (\S+)$`)
-	goGave   = regexp.MustCompile(`(?m)^go_memstats_heap_released_bytes (\S+)$`)
-	peakSize = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
-)
-
-// memory is what the process's runtime holds now, and the most that was resident.
-func (s *stage) memory(metrics string, p *process) (held, resident int64) {
-	s.t.Helper()
-	resp, err := http.Get("http://" + metrics + "/metrics") //nolint:noctx // the test's time is its limit
-	if err != nil {
-		s.t.Fatal(err)
+	draining, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	if err := kept.Drain(draining); err != nil {
+		t.Error(err)
 	}
-	defer resp.Body.Close()
-	page, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatal(err)
+	for tenant, want := range map[string]int64{"piped": piped.Load(), "spooled": spooled.Load()} {
+		s.untilAnswer("SELECT count(), uniqExact(pk), uniqExact(toUInt64(ctx.n)) FROM sluice.events WHERE tenant = '"+tenant+"'",
+			fmt.Sprintf("%d\t%d\t%d", want, want, want))
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		s.t.Skip("needs Linux: ", err)
+	if during == 0 {
+		t.Error("the service published nothing while the broker was away")
 	}
-	return s.figure(goHolds, page) - s.figure(goGave, page), s.figure(peakSize, status) << 10
-}
-
-func (s *stage) figure(pattern *regexp.Regexp, page []byte) int64 {
-	s.t.Helper()
-	found := pattern.FindSubmatch(page)
-	if found == nil {
-		s.t.Fatalf("nothing like %s", pattern)
-	}
-	n, err := strconv.ParseFloat(string(bytes.TrimSpace(found[1])), 64)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return int64(n)
+	t.Logf("the broker was away for %s; %s events by publish and %d with a spool, %d of them meanwhile: each is one row",
+		away, strconv.FormatInt(piped.Load(), 10), spooled.Load(), during)
 }

@@ -17,6 +17,7 @@ import (
 type Message struct {
 	pk                  uuid.UUID
 	tenant, action, app string
+	trace               string
 	json                []byte
 }
 
@@ -25,6 +26,9 @@ func (m Message) PK() uuid.UUID { return m.pk }
 
 // Action returns what happened.
 func (m Message) Action() string { return m.action }
+
+// Tenant returns whose event it is.
+func (m Message) Tenant() string { return m.tenant }
 
 // JSON returns the event as it is published. It must not be changed.
 func (m Message) JSON() []byte { return m.json }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"time"
@@ -107,6 +109,53 @@ func ExampleProducer_PublishMany() {
 	acks, err := p.PublishMany(ctx, events)
 	fmt.Println(len(acks), err)
 	// Output: 1000 <nil>
+}
+
+// Each action has a constructor with its context, and options for the rest.
+func ExampleLoginFailed() {
+	proxies, err := producer.TrustProxies("10.0.0.0/8")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r := httptest.NewRequest(http.MethodPost, "/login?next=%2Fhome", nil)
+	r.RemoteAddr = "10.0.0.2:4711"
+	r.Header.Set("X-Forwarded-For", "203.0.113.7")
+
+	ev := producer.LoginFailed(producer.LoginFailedContext{Username: "ann", Reason: "wrong password"},
+		producer.By(producer.User{PK: 7, Username: "ann", Email: "ann@example.com"}),
+		proxies.Request(r))
+	fmt.Println(ev.Action, ev.ClientIP)
+	fmt.Println(string(ev.Context))
+	// Output:
+	// login_failed 203.0.113.7
+	// {"http_request":{"path":"/login","method":"POST","args":{"next":"/home"},"user_agent":""},"reason":"wrong password","username":"ann"}
+}
+
+// A service has actions of its own.
+func ExampleCustom() {
+	ev := producer.Custom("invoice_sent", map[string]any{"invoice": 4711}, producer.In("billing"))
+	fmt.Println(ev.Action, ev.App, string(ev.Context))
+	// Output: invoice_sent billing {"invoice":4711}
+}
+
+// The trace of a request goes with its events.
+func ExampleContextWithTraceParent() {
+	r := httptest.NewRequest(http.MethodPost, "/login", nil)
+	r.Header.Set("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	ctx := producer.ContextWithTraceParent(r.Context(), r.Header.Get("traceparent"))
+
+	nc, stop := exampleBroker()
+	defer stop()
+	p, err := producer.New(nc, producer.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer p.Close()
+	m, err := p.Encode(ctx, producer.PasswordSet())
+	fmt.Println(m.TraceParent(), err)
+	// Output: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 <nil>
 }
 
 // exampleBroker starts a broker with the stream that the redactor creates.

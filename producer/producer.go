@@ -13,6 +13,7 @@
 package producer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -41,8 +42,9 @@ type Config struct {
 	// off. Whoever publishes alone never waits.
 	Gather time.Duration
 	// TraceParent returns the W3C traceparent of ctx, or "". It goes with the
-	// event through every stage. With OpenTelemetry: inject with
-	// propagation.TraceContext into a map and return its "traceparent".
+	// event through every stage. Nil takes what ContextWithTraceParent has put
+	// there. With OpenTelemetry: inject with propagation.TraceContext into a map
+	// and return its "traceparent".
 	TraceParent func(ctx context.Context) string
 }
 
@@ -119,13 +121,25 @@ func (p *Producer) Publish(ctx context.Context, ev schemas.Event) (Ack, error) {
 	if err != nil {
 		return Ack{PK: m.pk, Err: err}, err
 	}
-	var ack Ack
-	if p.gatherer == nil {
-		ack = p.PublishMessages(ctx, []Message{m})[0]
-	} else {
-		ack = p.acknowledge(ctx, m, p.gatherer.publish(ctx, p.wire(ctx, m)))
-	}
+	ack := p.PublishMessage(ctx, m)
 	return ack, ack.Err
+}
+
+// PublishMessage is Publish for a message that an Encoder made: it shares a batch
+// with what other goroutines publish at the same time.
+func (p *Producer) PublishMessage(ctx context.Context, m Message) Ack {
+	if p.gatherer == nil {
+		return p.PublishMessages(ctx, []Message{m})[0]
+	}
+	return p.acknowledge(ctx, m, p.gatherer.publish(ctx, p.wire(ctx, m)))
+}
+
+// Encode checks and completes an event as Publish does, and leaves publishing it
+// to later: the message keeps the trace of ctx. The error is ErrInvalid or
+// ErrTooLarge.
+func (p *Producer) Encode(ctx context.Context, ev schemas.Event) (Message, error) {
+	m, err := p.encoder().Event(ev)
+	return m.WithTraceParent(p.traceParent(ctx)), err
 }
 
 // PublishMany stores the events, some thousand at most, in batches and in order,
@@ -194,22 +208,10 @@ func (p *Producer) encoder() *Encoder {
 // wire makes the NATS message.
 func (p *Producer) wire(ctx context.Context, m Message) *nats.Msg {
 	header := nats.Header{jetstream.MsgIDHeader: {m.pk.String()}}
-	if p.cfg.TraceParent != nil {
-		if parent := p.cfg.TraceParent(ctx); validTraceParent(parent) {
-			header[schemas.HeaderTraceParent] = []string{parent}
-		}
+	if parent := cmp.Or(m.trace, p.traceParent(ctx)); parent != "" {
+		header[schemas.HeaderTraceParent] = []string{parent}
 	}
 	return &nats.Msg{Subject: schemas.RawSubject(m.tenant, m.action), Header: header, Data: m.json}
-}
-
-// validTraceParent keeps out of a header what is no W3C traceparent of version 0:
-// 00-<32 hex digits>-<16>-<2>.
-func validTraceParent(s string) bool {
-	parts := strings.Split(s, "-")
-	if len(s) != 55 || len(parts) != 4 || parts[0] != "00" || len(parts[1]) != 32 || len(parts[2]) != 16 {
-		return false
-	}
-	return strings.Trim(s, "0123456789abcdef-") == ""
 }
 
 // acknowledge turns the broker's result into an Ack and logs a success.

@@ -14,11 +14,13 @@ func main() { os.Exit(daemon.Main("producer", run)) }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return daemon.Usage("say what to do: publish or generate")
+		return daemon.Usage("say what to do: publish, serve or generate")
 	}
 	switch command, rest := args[0], args[1:]; command {
 	case "publish":
 		return publish(ctx, rest)
+	case "serve":
+		return serve(ctx, rest)
 	case "generate":
 		return generateEvents(ctx, rest)
 	case "-version", "--version", "version":
@@ -28,7 +30,7 @@ func run(ctx context.Context, args []string) error {
 		if daemon.AskedForHelp(args) {
 			return help.Print(os.Stdout)
 		}
-		return daemon.Usage("there is no command %q: publish or generate", command)
+		return daemon.Usage("there is no command %q: publish, serve or generate", command)
 	}
 }
 
@@ -37,6 +39,7 @@ var help = daemon.Help{
 	Summary: "Publishes audit events to Sluice, and makes synthetic ones to try it with.",
 	Commands: [][2]string{
 		{"producer publish [-tenant T] [-action A] [-new-ids] [FILE...]", "publish events, one JSON object per line, from files or stdin"},
+		{"producer serve", "take events over HTTP, until SIGTERM"},
 		{"producer generate [-n N] [-rate R] [-seed S] [-start TIME]", "write synthetic events to stdout"},
 		{"producer COMMAND -h", "what the command does in detail, and its settings"},
 		{"producer -version", "print the version"},

@@ -206,7 +206,7 @@ func TestUsage(t *testing.T) {
 		code int
 		says string
 	}{
-		"no command":        {nil, "", 2, "publish or generate"},
+		"no command":        {nil, "", 2, "say what to do: publish, "},
 		"unknown command":   {[]string{"push"}, "", 2, `"push"`},
 		"unknown flag":      {[]string{"publish", "-tenent", "x"}, "", 2, "tenent"},
 		"tenant":            {[]string{"publish", "-tenant", "a.b"}, "", 2, `"a.b"`},
@@ -218,6 +218,9 @@ func TestUsage(t *testing.T) {
 		"directory":         {[]string{"publish", dir}, "", 1, "is a directory"},
 		"flag behind files": {[]string{"publish", "-", "-tenant", "x"}, "", 2, "flags go before the files"},
 		"no broker":         {[]string{"publish"}, "NATS_URL=nats://127.0.0.1:1", 1, "start the broker, or set NATS_URL"},
+		"serve untold":      {[]string{"serve"}, "", 2, "PRODUCER_TOKENS_FILE: name the file"},
+		"serve a file":      {[]string{"serve", "x"}, "", 2, "serve takes no arguments"},
+		"serve too little":  {[]string{"serve"}, "PRODUCER_MAX_BODY_BYTES=10", 2, "PRODUCER_MAX_BODY_BYTES: want at least 1048576"},
 		"negative n":        {[]string{"generate", "-n", "-1"}, "", 2, "-n -1"},
 		"negative rate":     {[]string{"generate", "-rate", "-1"}, "", 2, "-rate -1"},
 		"rate no number":    {[]string{"generate", "-rate", "NaN"}, "", 2, "-rate NaN"},
@@ -240,7 +243,8 @@ func TestHelp(t *testing.T) {
 		args []string
 		says []string
 	}{
-		{[]string{"-h"}, []string{"producer publish", "producer generate"}},
+		{[]string{"-h"}, []string{"producer publish", "producer serve", "producer generate"}},
+		{[]string{"serve", "-h"}, []string{"NAME TENANT ACTIONS TOKEN", "PRODUCER_TOKENS_FILE", "HTTP_ADDR", "/openapi.json"}},
 		{[]string{"publish", "-h"}, []string{"-tenant", "-action", "-new-ids", "NATS_URL", "PRODUCER_TIMEOUT", "LOG_LEVEL"}},
 		{[]string{"publish", "-tenant", "x", "--help"}, []string{"-new-ids"}},
 		{[]string{"generate", "--help"}, []string{"-n", "-rate", "-seed", "-start"}},

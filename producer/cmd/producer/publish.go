@@ -22,7 +22,7 @@ import (
 type publishSettings struct {
 	broker.NATS
 	Tenant  string        `envconfig:"PRODUCER_TENANT" default:"default" desc:"whose events these are, where -tenant does not say"`
-	Timeout time.Duration `envconfig:"PRODUCER_TIMEOUT" default:"1m" desc:"how long to go on without progress while the broker is away or its stream is full"`
+	Timeout time.Duration `envconfig:"PRODUCER_TIMEOUT" default:"5m" desc:"how long to go on without progress while the broker is away or its stream is full"`
 	// A command that is typed keeps quiet about what went well.
 	Level  slog.Level       `envconfig:"LOG_LEVEL" default:"warn" desc:"least level that is logged: debug, info (one line per event), warn or error"`
 	Format daemon.LogFormat `envconfig:"LOG_FORMAT" default:"text" desc:"log lines as text or json"`

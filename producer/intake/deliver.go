@@ -66,6 +66,9 @@ func (d *delivery) settle(ctx context.Context, pending, batch []Item) error {
 			d.cfg.Settled(position)
 		}
 	}
+	if d.cfg.Progress != nil {
+		d.cfg.Progress(d.summary)
+	}
 	return nil
 }
 
@@ -96,9 +99,6 @@ func (d *delivery) publish(ctx context.Context, pending []Item) error {
 			timer.Stop()
 			return ErrInterrupted
 		}
-	}
-	if d.cfg.Progress != nil {
-		d.cfg.Progress(d.summary)
 	}
 	return nil
 }

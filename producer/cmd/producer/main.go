@@ -14,11 +14,15 @@ func main() { os.Exit(daemon.Main("producer", run)) }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return daemon.Usage("say what to do: publish or generate")
+		return daemon.Usage("say what to do: publish, authentik, authentik-api, validate or generate")
 	}
 	switch command, rest := args[0], args[1:]; command {
 	case "publish":
 		return publish(ctx, rest)
+	case "authentik":
+		return publishLogs(ctx, rest)
+	case "authentik-api":
+		return publishAPI(ctx, rest)
 	case "generate":
 		return generateEvents(ctx, rest)
 	case "-version", "--version", "version":
@@ -28,7 +32,7 @@ func run(ctx context.Context, args []string) error {
 		if daemon.AskedForHelp(args) {
 			return help.Print(os.Stdout)
 		}
-		return daemon.Usage("there is no command %q: publish or generate", command)
+		return daemon.Usage("there is no command %q: publish, authentik, authentik-api, validate or generate", command)
 	}
 }
 
@@ -37,6 +41,8 @@ var help = daemon.Help{
 	Summary: "Publishes audit events to Sluice, and makes synthetic ones to try it with.",
 	Commands: [][2]string{
 		{"producer publish [-tenant T] [-action A] [-new-ids] [FILE...]", "publish events, one JSON object per line, from files or stdin"},
+		{"producer authentik [-tenant T] [-state FILE] [-timezone ZONE] [-follow] [FILE...]", "publish the events in the logs of authentik's containers"},
+		{"producer authentik-api [-tenant T] [-state FILE] [-since TIME] [-until TIME] [-follow]", "publish the events that authentik's API has"},
 		{"producer generate [-n N] [-rate R] [-seed S] [-start TIME]", "write synthetic events to stdout"},
 		{"producer COMMAND -h", "what the command does in detail, and its settings"},
 		{"producer -version", "print the version"},

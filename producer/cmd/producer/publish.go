@@ -104,8 +104,31 @@ func publish(ctx context.Context, args []string) error {
 }
 
 func publishInputs(ctx context.Context, settings *publishSettings, encoder *producer.Encoder, inputs []intake.Input, size int64) error {
+	encode := func(line []byte) (producer.Message, error) {
+		m, err := encoder.JSON(line)
+		if errors.Is(err, producer.ErrNoAction) {
+			err = fmt.Errorf("%w: add it to the event, or name it with -action", err)
+		}
+		return m, err
+	}
 	screen := newScreen(os.Stderr, size)
 	defer screen.close()
+	var summary intake.Summary
+	err := withProducer(ctx, settings, screen, func(p *producer.Producer) (err error) {
+		cfg := intake.Config{Encode: encode, Timeout: settings.Timeout, Report: screen, Progress: screen.show}
+		summary, err = intake.Run(ctx, p, cfg, inputs)
+		screen.close()
+		fmt.Println(summary)
+		return err
+	})
+	if err == nil && summary.Refused > 0 {
+		return refusedError{}
+	}
+	return err
+}
+
+// withProducer lends a producer that logs to the screen.
+func withProducer(ctx context.Context, settings *publishSettings, screen *screen, use func(*producer.Producer) error) error {
 	log := daemon.Logging{Level: settings.Level, Format: settings.Format}.Logger(screen)
 	conn, err := broker.Connect(ctx, settings.NATS, "producer", log)
 	if err != nil {
@@ -120,21 +143,7 @@ func publishInputs(ctx context.Context, settings *publishSettings, encoder *prod
 	}
 	defer p.Close()
 
-	encode := func(line []byte) (producer.Message, error) {
-		m, err := encoder.JSON(line)
-		if errors.Is(err, producer.ErrNoAction) {
-			err = fmt.Errorf("%w: add it to the event, or name it with -action", err)
-		}
-		return m, err
-	}
-	cfg := intake.Config{Encode: encode, Timeout: settings.Timeout, Report: screen, Progress: screen.show}
-	summary, err := intake.Run(ctx, p, cfg, inputs)
-	screen.close()
-	fmt.Println(summary)
-	if err == nil && summary.Refused > 0 {
-		return refusedError{}
-	}
-	return err
+	return use(p)
 }
 
 // refusedError ends a run in which lines were refused; each has been reported.

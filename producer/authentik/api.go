@@ -158,7 +158,7 @@ func (a *api) isBefore(ctx context.Context, index int, from time.Time) (before b
 // walk emits the events from index on, those before from left out. more tells that
 // it ended where the events do, not where what was asked for does.
 func (a *api) walk(ctx context.Context, index int, from time.Time, emit func(intake.Item) bool) (more bool, err error) {
-	last := from             // when the youngest event emitted so far was created
+	last := from              // when the youngest event emitted so far was created
 	same := map[string]bool{} // the ids of those emitted with that time
 	for {
 		at := windowOf(index, a.maxPage)

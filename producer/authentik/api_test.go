@@ -243,8 +243,11 @@ func TestAPITroubleThatStays(t *testing.T) {
 		answer func(w http.ResponseWriter)
 		says   string
 	}{
-		"refused":   {func(w http.ResponseWriter) { w.WriteHeader(http.StatusUnauthorized) }, "refuses the token (401)"},
-		"redirect":  {func(w http.ResponseWriter) { w.Header().Set("Location", elsewhere.URL+"/?x=hunter2"); w.WriteHeader(302) }, "redirects to " + elsewhere.URL + " (302)"},
+		"refused": {func(w http.ResponseWriter) { w.WriteHeader(http.StatusUnauthorized) }, "refuses the token (401)"},
+		"redirect": {func(w http.ResponseWriter) {
+			w.Header().Set("Location", elsewhere.URL+"/?x=hunter2")
+			w.WriteHeader(302)
+		}, "redirects to " + elsewhere.URL + " (302)"},
 		"no API":    {func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }, "there is no event API"},
 		"a page":    {func(w http.ResponseWriter) { fmt.Fprint(w, "<html>hunter2</html>") }, "no page of events"},
 		"bad event": {func(w http.ResponseWriter) { fmt.Fprint(w, `{"pagination":{"count":1},"results":[{"pk":"hunter2"}]}`) }, "no valid pk or created"},
@@ -295,8 +298,13 @@ func TestAPIFollows(t *testing.T) {
 
 func TestClientRefusesBadSettings(t *testing.T) {
 	for _, tc := range [][3]string{
-		{"ftp://x", token, "want a URL"}, {"auth.example.com", token, "want a URL"}, {"https://user:hunter2@x", token, "without user"},
-		{"https://x?token=hunter2", token, "without user"}, {"https://x", "", "empty"}, {"https://x", "hunter2\nx", "line ends"}, {":hunter2", token, "not a valid URL"},
+		{"ftp://x", token, "want a URL"},
+		{"auth.example.com", token, "want a URL"},
+		{"https://user:hunter2@x", token, "without user"},
+		{"https://x?token=hunter2", token, "without user"},
+		{"https://x", "", "empty"},
+		{"https://x", "hunter2\nx", "line ends"},
+		{":hunter2", token, "not a valid URL"},
 	} {
 		_, err := authentik.NewClient(tc[0], tc[1], "")
 		if err == nil || !strings.Contains(err.Error(), tc[2]) || strings.Contains(err.Error(), "hunter2") {

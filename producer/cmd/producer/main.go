@@ -23,6 +23,8 @@ func run(ctx context.Context, args []string) error {
 		return publishLogs(ctx, rest)
 	case "authentik-api":
 		return publishAPI(ctx, rest)
+	case "validate":
+		return validate(ctx, rest)
 	case "generate":
 		return generateEvents(ctx, rest)
 	case "-version", "--version", "version":
@@ -43,6 +45,7 @@ var help = daemon.Help{
 		{"producer publish [-tenant T] [-action A] [-new-ids] [FILE...]", "publish events, one JSON object per line, from files or stdin"},
 		{"producer authentik [-tenant T] [-state FILE] [-timezone ZONE] [-follow] [FILE...]", "publish the events in the logs of authentik's containers"},
 		{"producer authentik-api [-tenant T] [-state FILE] [-since TIME] [-until TIME] [-follow]", "publish the events that authentik's API has"},
+		{"producer validate [-action A] [FILE...]", "compare events with their schemas"},
 		{"producer generate [-n N] [-rate R] [-seed S] [-start TIME]", "write synthetic events to stdout"},
 		{"producer COMMAND -h", "what the command does in detail, and its settings"},
 		{"producer -version", "print the version"},

@@ -63,6 +63,7 @@ type api struct {
 	mark     Mark
 	resuming bool
 	maxPage  int
+	lately   recent
 	count    int // events so far, for reports
 }
 
@@ -158,8 +159,7 @@ func (a *api) isBefore(ctx context.Context, index int, from time.Time) (before b
 // walk emits the events from index on, those before from left out. more tells that
 // it ended where the events do, not where what was asked for does.
 func (a *api) walk(ctx context.Context, index int, from time.Time, emit func(intake.Item) bool) (more bool, err error) {
-	last := from              // when the youngest event emitted so far was created
-	same := map[string]bool{} // the ids of those emitted with that time
+	last := from // when the youngest event emitted so far was created
 	for {
 		at := windowOf(index, a.maxPage)
 		got, err := a.fetch(ctx, at)
@@ -181,26 +181,41 @@ func (a *api) walk(ctx context.Context, index int, from time.Time, emit func(int
 			continue
 		}
 		for i, ev := range got.events {
-			if ev.created.Before(last) || same[ev.pk] {
+			if ev.created.Before(from) || a.lately.has(ev.pk) {
 				continue
 			}
 			if !a.cfg.Until.IsZero() && !ev.created.Before(a.cfg.Until) {
 				return false, nil
 			}
-			a.mark = Mark{Created: ev.created, Index: at.first() + i}
+			if !ev.created.Before(last) {
+				last = ev.created
+				a.mark = Mark{Created: last, Index: at.first() + i}
+			}
 			if !a.emit(ev, emit) {
 				return false, errDone
 			}
-			if ev.created.After(last) {
-				last = ev.created
-				clear(same)
-			}
-			same[ev.pk] = true
+			a.lately.add(ev.pk)
 		}
 		if index = at.first() + n; !got.more {
 			return true, nil
 		}
 	}
+}
+
+// recentIDs is more than a page, and two minutes of most installations; 200 KB.
+const recentIDs = 2000
+
+// recent knows the ids of the last pages, so that what overlaps is not taken for
+// new; what it has forgotten comes out as a duplicate.
+type recent struct{ now, before map[string]bool }
+
+func (r *recent) has(pk string) bool { return r.now[pk] || r.before[pk] }
+
+func (r *recent) add(pk string) {
+	if r.now == nil || len(r.now) >= recentIDs {
+		r.now, r.before = map[string]bool{}, r.now
+	}
+	r.now[pk] = true
 }
 
 func (a *api) emit(ev listed, emit func(intake.Item) bool) bool {

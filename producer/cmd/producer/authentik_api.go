@@ -17,7 +17,7 @@ import (
 
 // apiSettings come from the environment.
 type apiSettings struct {
-	publishSettings
+	PublishSettings
 
 	URL       string `envconfig:"PRODUCER_AUTHENTIK_URL" desc:"where authentik is, such as https://auth.example.com"`
 	Token     string `envconfig:"PRODUCER_AUTHENTIK_TOKEN" desc:"its API token, which needs the permission to view events; better use a file"`
@@ -27,7 +27,7 @@ type apiSettings struct {
 
 // Validate implements daemon.Validator.
 func (s *apiSettings) Validate() error {
-	err := s.publishSettings.Validate()
+	err := s.PublishSettings.Validate()
 	if s.URL == "" {
 		err = errors.Join(err, errors.New("PRODUCER_AUTHENTIK_URL: say where authentik is, such as https://auth.example.com"))
 	}
@@ -110,7 +110,7 @@ func publishAPI(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return publishReader(ctx, &settings.publishSettings, screen, book, reader, cfg.Follow)
+	return publishReader(ctx, &settings.PublishSettings, screen, book, reader, cfg.Follow)
 }
 
 // token is that of the environment or the file, without the line end that editors

@@ -96,10 +96,10 @@ func (a *api) read(ctx context.Context, emit func(intake.Item) bool) error {
 
 // quiet makes the end of ctx no error, which the caller knows of.
 func quiet(ctx context.Context, err error) error {
-	if errors.Is(err, errDone) || ctx.Err() != nil {
-		return nil
+	if err != nil && !errors.Is(err, errDone) && ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // find returns an index at or shortly before the first event that was created at

@@ -84,7 +84,7 @@ func (in *installation) serve(w http.ResponseWriter, r *http.Request) {
 	if last < count {
 		next = page + 1
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{
+	_ = json.NewEncoder(w).Encode(map[string]any{ //nolint:errchkjson // strings, numbers and lists
 		"pagination": map[string]any{
 			"next": next, "previous": page - 1, "count": count, "current": page,
 			"total_pages": (count + size - 1) / size, "start_index": first + 1, "end_index": last,
@@ -246,7 +246,7 @@ func TestAPITroubleThatStays(t *testing.T) {
 		"refused": {func(w http.ResponseWriter) { w.WriteHeader(http.StatusUnauthorized) }, "refuses the token (401)"},
 		"redirect": {func(w http.ResponseWriter) {
 			w.Header().Set("Location", elsewhere.URL+"/?x=hunter2")
-			w.WriteHeader(302)
+			w.WriteHeader(http.StatusFound)
 		}, "redirects to " + elsewhere.URL + " (302)"},
 		"no API":    {func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }, "there is no event API"},
 		"a page":    {func(w http.ResponseWriter) { fmt.Fprint(w, "<html>hunter2</html>") }, "no page of events"},

@@ -51,7 +51,7 @@ func (r *reader) read(f framed) (m producer.Message, skipped string, err error) 
 		switch i := bytes.Index(text, opening); {
 		case !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0:
 			return m, SkipNotText, nil
-		case i >= 0 && r.tape.Parse(text[i:], schemas.MaxDepth) != nil:
+		case i >= 0 && !r.whole(text[i:]):
 			return m, SkipTorn, nil
 		}
 		return m, SkipOther, nil
@@ -83,6 +83,8 @@ var opening = []byte(`{"action": "`)
 // maxOpenings is at how many opening braces an event may begin: prefixes of log
 // collectors hold a few at most.
 const maxOpenings = 16
+
+func (r *reader) whole(object []byte) bool { return r.tape.Parse(object, schemas.MaxDepth) == nil }
 
 // find looks for the log line's object behind whatever stands before it, and
 // leaves it on the tape. found tells that there is an object, though none that

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,11 +52,7 @@ func Logs(cfg LogConfig, book *Book) (intake.Reader, error) {
 		}
 	}
 	// The book belongs to another goroutine from here on.
-	places := make(map[string]Place, len(book.state.Files))
-	for name, place := range book.state.Files {
-		places[name] = place
-	}
-	l := &logs{cfg: cfg, reader: reader, places: places}
+	l := &logs{cfg: cfg, reader: reader, places: maps.Clone(book.state.Files)}
 	return l.read, nil
 }
 
@@ -66,7 +63,7 @@ type logs struct {
 	tails  []*tail
 }
 
-func (l *logs) report(format string, args ...any) {
+func (l *logs) reportf(format string, args ...any) {
 	fmt.Fprintf(l.cfg.Report, format+"\n", args...)
 }
 
@@ -105,14 +102,14 @@ func (l *logs) tail(name string, emit func(intake.Item) bool) *tail {
 	if err != nil {
 		path = name
 	}
-	t := &tail{path: path, reader: l.reader, emit: emit, report: l.report}
+	t := &tail{path: path, reader: l.reader, emit: emit, report: l.reportf}
 	t.begin(l.places[path])
 	return t
 }
 
 // stdin has no place to go on from.
 func (l *logs) stdin(buf []byte, emit func(intake.Item) bool) error {
-	t := &tail{path: "stdin", reader: l.reader, report: l.report, emit: func(it intake.Item) bool {
+	t := &tail{path: "stdin", reader: l.reader, report: l.reportf, emit: func(it intake.Item) bool {
 		it.Position = nil
 		return emit(it)
 	}}
@@ -169,7 +166,7 @@ func (l *logs) tellMissing() {
 			continue
 		}
 		if _, err := os.Lstat(name); err != nil {
-			l.report("%s is not there yet; waiting for it", name)
+			l.reportf("%s is not there yet; waiting for it", name)
 		}
 	}
 }

@@ -100,7 +100,9 @@ func publishLogs(ctx context.Context, args []string) error {
 
 // publishReader publishes what the reader finds, and keeps the book. Who follows is
 // stopped by a signal as a matter of course.
-func publishReader(ctx context.Context, settings *PublishSettings, screen *screen, book *authentik.Book, reader intake.Reader, follow bool) error {
+func publishReader(ctx context.Context, settings *PublishSettings, screen *screen,
+	book *authentik.Book, reader intake.Reader, follow bool,
+) error {
 	var summary intake.Summary
 	cfg := intake.Config{Timeout: settings.Timeout, Report: screen, Settled: book.Settled}
 	if follow {

@@ -99,7 +99,9 @@ const (
 // writeEvents writes n events, without end if n is 0, tells each before, and returns
 // how many it wrote. It ends early, without an error, when ctx does. With a rate it never
 // drifts: after a pause of the reader it catches up.
-func writeEvents(ctx context.Context, w io.Writer, g *generate.Generator, note func(*generate.Event), n int, rate float64) (written int, err error) {
+func writeEvents(ctx context.Context, w io.Writer, g *generate.Generator, note func(*generate.Event),
+	n int, rate float64,
+) (written int, err error) {
 	out := bufio.NewWriterSize(w, 64<<10)
 	started := time.Now()
 	for n == 0 || written < n {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 
 	"sluice/schemas"
 )
@@ -98,7 +99,8 @@ func asyncAPI() object {
 		return object{"action": action, "channel": object{"$ref": "#/channels/" + channel}, "summary": summary}
 	}
 	reason := object{"description": "Why it is here.", "enum": schemas.Reasons()}
-	severity := object{"description": "How much it matters.", "enum": []any{schemas.SeverityNotice, schemas.SeverityWarning, schemas.SeverityAlert}}
+	severities := []schemas.Severity{schemas.SeverityNotice, schemas.SeverityWarning, schemas.SeverityAlert}
+	severity := object{"description": "How much it matters.", "enum": severities}
 	addHeaders(clean, messages)
 	return object{
 		"asyncapi": "3.0.0",
@@ -135,9 +137,7 @@ func addHeaders(clean, messages object) {
 			schemas.HeaderFingerprints: text("On clean events, where the redactor has a key: fingerprints of what was masked, as a JSON object, with JSON Pointers."),
 		}
 		common, _ := headers["properties"].(object)
-		for header, what := range common {
-			properties[header] = what
-		}
+		maps.Copy(properties, common)
 		message["headers"] = object{"type": "object", "properties": properties}
 	}
 }

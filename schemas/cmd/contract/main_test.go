@@ -94,7 +94,7 @@ func TestEveryReferenceLeadsSomewhere(t *testing.T) {
 }
 
 func found(doc any, pointer string) bool {
-	for _, step := range strings.SplitSeq(pointer, "/") {
+	for step := range strings.SplitSeq(pointer, "/") {
 		if step == "" {
 			continue
 		}

@@ -8,9 +8,11 @@ package conform
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -102,10 +104,16 @@ func (c *Checker) Check(event []byte, action string) []Departure {
 		schema = c.other
 	}
 	object, _ := doc.(map[string]any)
-	if context, ok := object["context"]; ok {
-		return departures(found, schema, context, "/context")
+	context, ok := object["context"]
+	if !ok {
+		context = map[string]any{}
 	}
-	return departures(found, schema, map[string]any{}, "/context")
+	found = departures(found, schema, context, "/context")
+	// The validator goes through objects in no order.
+	slices.SortFunc(found, func(a, b Departure) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Reason, b.Reason))
+	})
+	return found
 }
 
 // refusal tells what the decoder found.

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -79,6 +80,22 @@ func TestAuthentikAPI(t *testing.T) {
 		}
 	}
 	s.untilRows(5)
+}
+
+// TestDeparturesAreStoredAndCounted holds that a context unlike its schema is stored
+// all the same.
+func TestDeparturesAreStoredAndCounted(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t)
+	publish(s, `{"action":"login","context":{"auth_method":7}}`)
+	s.untilRows(1)
+	s.until("the departure is counted", func() error {
+		text, err := s.body("http://" + s.http + "/metrics")
+		if err == nil && !strings.Contains(text, `sink_schema_departures_total{action="login"} 1`) {
+			err = errors.New("it is not")
+		}
+		return err
+	})
 }
 
 // TestValidateWhatGenerateMakes holds that every generated event is as its schema

@@ -113,12 +113,13 @@ func (r *reader) find(text []byte) (object []byte, found bool, err error) {
 // reportsEvent tells an event's line from one that only speaks of such lines. The
 // logger is authentik.events in old versions, authentik.events.models since.
 func (r *reader) reportsEvent() bool {
-	event, ok := r.tape.Member(0, "event")
-	if !ok || !r.tape.TextIs(event, "Created Event") {
-		return false
-	}
-	logger, ok := r.tape.Member(0, "logger")
-	return ok && (r.tape.TextIs(logger, "authentik.events.models") || r.tape.TextIs(logger, "authentik.events"))
+	return r.says("event", "Created Event") && (r.says("logger", "authentik.events.models") || r.says("logger", "authentik.events"))
+}
+
+// says tells whether the member is that string.
+func (r *reader) says(member, want string) bool {
+	value, ok := r.tape.Member(0, member)
+	return ok && r.tape.Tokens[value].Kind == jsontoken.String && r.tape.TextIs(value, want)
 }
 
 // event writes the event that the object on the tape reports. What the line says

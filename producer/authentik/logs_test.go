@@ -166,7 +166,7 @@ func TestBadLinesStopNothing(t *testing.T) {
 		`{"action": "login", "context": ` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `, "event": "Created Event", "logger": "authentik.events.models"}`,
 		`{"action": "login", "context": {"p": "` + strings.Repeat("hunter2", 200_000) + `"}, "event": "Created Event", "logger": "authentik.events.models"}`,
 		`{"event": "Created Event", "logger": "authentik.events.models", "context": {}}`,
-		`{"event": "Created Event", "logger": "other", "context": {}}`, `{"action": "login", "context": {"x": NaN}, "event": "Created Event", "logger": "authentik.events.models"}`,
+		`{"event": "Created Event", "logger": "other", "context": {}}`, `{"event": 1, "x": "Created Event"}`, `{"event": "Created Event", "logger": 7}`, `{"action": "login", "context": {"x": NaN}, "event": "Created Event", "logger": "authentik.events.models"}`,
 	}
 	var text strings.Builder
 	for i, bad := range garbage {

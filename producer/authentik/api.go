@@ -63,7 +63,6 @@ type api struct {
 	mark     Mark
 	resuming bool
 	maxPage  int
-	lately   recent
 	count    int // events so far, for reports
 }
 
@@ -160,6 +159,7 @@ func (a *api) isBefore(ctx context.Context, index int, from time.Time) (before b
 // it ended where the events do, not where what was asked for does.
 func (a *api) walk(ctx context.Context, index int, from time.Time, emit func(intake.Item) bool) (more bool, err error) {
 	last := from // when the youngest event emitted so far was created
+	var lately recent
 	for {
 		at := windowOf(index, a.maxPage)
 		got, err := a.fetch(ctx, at)
@@ -181,7 +181,7 @@ func (a *api) walk(ctx context.Context, index int, from time.Time, emit func(int
 			continue
 		}
 		for i, ev := range got.events {
-			if ev.created.Before(from) || a.lately.has(ev.pk) {
+			if ev.created.Before(from) || lately.has(ev.pk) {
 				continue
 			}
 			if !a.cfg.Until.IsZero() && !ev.created.Before(a.cfg.Until) {
@@ -194,7 +194,7 @@ func (a *api) walk(ctx context.Context, index int, from time.Time, emit func(int
 			if !a.emit(ev, emit) {
 				return false, errDone
 			}
-			a.lately.add(ev.pk)
+			lately.add(ev.pk)
 		}
 		if index = at.first() + n; !got.more {
 			return true, nil

@@ -83,6 +83,10 @@ test: $(NEEDS) engine build ## Test all modules, e2e last (MODULES="sink redacto
 redaction-report: need-go ## Judge the redactor by its corpus, into docs/redaction-report.md (GITLEAKS=path to compare with it)
 	@cd redactor && go run ./cmd/redaction-report -o ../docs/redaction-report.md $(if $(GITLEAKS),-gitleaks '$(GITLEAKS)')
 
+.PHONY: schemas
+schemas: need-go ## Write what follows from schemas/: event.json, asyncapi.json and docs/schemas.md
+	@cd schemas && go run ./cmd/contract -root ..
+
 .PHONY: check
 check: need-go tools fmt-check vet lint tidy-check ## Check formatting, vet, lint, and that each module builds and tidies on its own
 

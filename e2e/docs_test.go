@@ -18,7 +18,17 @@ func TestSettingsPage(t *testing.T) {
 	page.WriteString("# Settings\n\nEvery command with every setting, its default and its meaning, as `-h` prints them.\n" +
 		"Settings are environment variables; a misspelt one is refused. Durations are written\nlike `500ms`, `10s`, `5m` or `24h`.\n")
 	for _, args := range [][]string{
-		{"standalone"}, {"producer"}, {"producer", "publish"}, {"producer", "serve"}, {"producer", "generate"}, {"redactor"}, {"sink"}, {"notifier"},
+		{"standalone"},
+		{"producer"},
+		{"producer", "publish"},
+		{"producer", "serve"},
+		{"producer", "authentik"},
+		{"producer", "authentik-api"},
+		{"producer", "validate"},
+		{"producer", "generate"},
+		{"redactor"},
+		{"sink"},
+		{"notifier"},
 	} {
 		p := start(t, nil, nil, args[0], append(args[1:], "-h")...)
 		if code := p.wait(t); code != 0 {

@@ -189,20 +189,26 @@ func (s *system) printed() string {
 }
 
 func (s *system) get(url string) error {
+	_, err := s.body(url)
+	return err
+}
+
+// body gets a page.
+func (s *system) body(url string) (string, error) {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %s", resp.Status, body)
 	}
-	return err
+	return string(body), err
 }
 
 // until polls a condition; it is how these tests wait for another process.

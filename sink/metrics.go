@@ -9,6 +9,8 @@ type metrics struct {
 	batchRows, batchBytes                prometheus.Histogram
 	insertSeconds, lookupSeconds         prometheus.Histogram
 	lag, active                          prometheus.Gauge
+	schemaCompared                       prometheus.Counter
+	schemaDepartures                     *prometheus.CounterVec
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -18,6 +20,9 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
 		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: "sink_" + name, Help: help, Buckets: buckets})
 	}
+	departures := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sink_schema_departures_total", Help: "Of the events compared, those that depart from their schema; they are stored all the same.",
+	}, []string{"action"})
 	seconds := prometheus.ExponentialBuckets(0.002, 2, 14) // to 16 s
 	m := &metrics{
 		stored:        counter("rows_stored_total", "Rows stored."),
@@ -36,6 +41,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Name: "sink_active", Help: "1 while this sink stores, 0 while it waits for another one that does.",
 		}),
 	}
+	m.schemaCompared, m.schemaDepartures = counter("schema_compared_total", "Events compared with their schema, at most 100 a second."), departures
+	registry.MustRegister(m.schemaCompared, m.schemaDepartures)
 	registry.MustRegister(m.stored, m.duplicates, m.refused, m.retries, m.lookedUp, m.active, m.batchRows, m.batchBytes,
 		m.insertSeconds, m.lookupSeconds, m.lag)
 	return m

@@ -57,6 +57,8 @@ type mapper struct {
 	decoder   schemas.Decoder
 	event     schemas.Event
 	pointers  jsontoken.Tape
+	// departures is offered each event that became a row; nil for none.
+	departures *departures
 }
 
 func newMapper(r retention) *mapper { return &mapper{retention: r} }
@@ -106,6 +108,7 @@ func (m *mapper) row(msg cleanMessage) (row, error) {
 	r.expires, r.expiry = m.expires(ev.Expires, r.created, tenant)
 	r.leaves = leaving(r.expires, msg.storedAt)
 	m.findHot(&r)
+	m.departures.offer(msg.data, r.action)
 	return r, nil
 }
 

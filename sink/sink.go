@@ -67,6 +67,12 @@ func run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		cfg: cfg, conn: conn, turn: turn, db: db, stats: stats, log: log,
 		mapper: newMapper(retention), seen: newFilter(cfg.IndexBytes),
 	}
+	if r.mapper.departures, err = newDepartures(stats); err != nil {
+		return err
+	}
+	comparing, stop := context.WithCancel(ctx)
+	defer stop()
+	go r.mapper.departures.run(comparing)
 	for ctx.Err() == nil {
 		if err := turn.take(ctx); err != nil {
 			break

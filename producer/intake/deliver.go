@@ -34,33 +34,45 @@ type delivery struct {
 
 // deliver publishes the batch and returns when every line of it is settled, or an
 // error when the run cannot go on.
-func (d *delivery) deliver(ctx context.Context, batch []item) error {
-	pending := make([]item, 0, len(batch))
+func (d *delivery) deliver(ctx context.Context, batch []Item) error {
+	pending := make([]Item, 0, len(batch))
 	for i, it := range batch {
 		switch {
 		case it.broken != nil:
 			// It is the last there is; what came before it still counts.
-			if err := d.publish(ctx, pending); err != nil {
+			if err := d.settle(ctx, pending, batch[:i]); err != nil {
 				return err
 			}
-			return d.brokenInput(it)
-		case it.refused != nil:
-			d.refuse(it, it.refused)
+			return it.broken
+		case it.Refused != nil:
+			d.refuse(it, it.Refused)
+		case it.Skipped != "":
+			d.skip(it)
 		default:
 			pending = append(pending, batch[i])
 		}
 	}
-	return d.publish(ctx, pending)
+	return d.settle(ctx, pending, batch)
 }
 
-func (d *delivery) brokenInput(it item) error {
-	if it.line == 0 {
-		return it.broken // opening a file has its name in the error
+// settle publishes what of the batch is pending, and tells that all of it is
+// settled.
+func (d *delivery) settle(ctx context.Context, pending, batch []Item) error {
+	if err := d.publish(ctx, pending); err != nil {
+		return err
 	}
-	return fmt.Errorf("read %s from line %d on: %w", it.input, it.line, it.broken)
+	for i := range batch {
+		if position := batch[i].Position; position != nil && d.cfg.Settled != nil {
+			d.cfg.Settled(position)
+		}
+	}
+	if d.cfg.Progress != nil {
+		d.cfg.Progress(d.summary)
+	}
+	return nil
 }
 
-func (d *delivery) publish(ctx context.Context, pending []item) error {
+func (d *delivery) publish(ctx context.Context, pending []Item) error {
 	work, stop := afterwards(ctx, drainWait)
 	defer stop()
 	progress := time.Now()
@@ -76,7 +88,7 @@ func (d *delivery) publish(ctx context.Context, pending []item) error {
 		case ctx.Err() != nil:
 			return ErrInterrupted
 		case errors.Is(cause, producer.ErrClosed), errors.Is(cause, nats.ErrConnectionClosed),
-			time.Since(progress) >= d.cfg.Timeout:
+			d.cfg.Timeout > 0 && time.Since(progress) >= d.cfg.Timeout:
 			return stopped(pending[0], time.Since(progress), cause)
 		}
 		d.tellWhy(cause)
@@ -88,28 +100,29 @@ func (d *delivery) publish(ctx context.Context, pending []item) error {
 			return ErrInterrupted
 		}
 	}
-	if d.cfg.Progress != nil {
-		d.cfg.Progress(d.summary)
-	}
 	return nil
 }
 
-func stopped(at item, waited time.Duration, cause error) error {
+func stopped(at Item, waited time.Duration, cause error) error {
 	hint := ""
 	if errors.Is(cause, producer.ErrNoStream) {
 		hint = " (the redactor creates it: is it running?)"
 	}
 	return fmt.Errorf("stopped at %s:%d, %s without progress: %w%s; run it again to publish the rest",
-		at.input, at.line, waited.Round(time.Millisecond), cause, hint)
+		at.Input, at.Line, waited.Round(time.Millisecond), cause, hint)
 }
 
 // attempt publishes what is pending and returns what still is, and the reason.
-func (d *delivery) attempt(ctx context.Context, pending []item) (left []item, cause error) {
-	ctx, cancel := context.WithTimeout(ctx, min(attemptWait, d.cfg.Timeout))
+func (d *delivery) attempt(ctx context.Context, pending []Item) (left []Item, cause error) {
+	wait := attemptWait
+	if d.cfg.Timeout > 0 {
+		wait = min(wait, d.cfg.Timeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	messages := make([]producer.Message, len(pending))
 	for i := range pending {
-		messages[i] = pending[i].message
+		messages[i] = pending[i].Message
 	}
 	for i, ack := range d.publisher.PublishMessages(ctx, messages) {
 		it := pending[i]
@@ -127,15 +140,23 @@ func (d *delivery) attempt(ctx context.Context, pending []item) (left []item, ca
 			}
 			continue
 		}
-		d.summary.Bytes += it.bytes
+		d.summary.Bytes += it.Bytes
 	}
 	return left, cause
 }
 
-func (d *delivery) refuse(it item, reason error) {
+func (d *delivery) refuse(it Item, reason error) {
 	d.summary.Refused++
-	d.summary.Bytes += it.bytes
-	fmt.Fprintf(d.cfg.Report, "%s:%d: %v\n", it.input, it.line, reason)
+	d.summary.Bytes += it.Bytes
+	fmt.Fprintf(d.cfg.Report, "%s:%d: %v\n", it.Input, it.Line, reason)
+}
+
+func (d *delivery) skip(it Item) {
+	if d.summary.Skipped == nil {
+		d.summary.Skipped = map[string]int{}
+	}
+	d.summary.Skipped[it.Skipped]++
+	d.summary.Bytes += it.Bytes
 }
 
 // tellWhy says once per run and kind what is being waited for.
@@ -152,6 +173,10 @@ func (d *delivery) tellWhy(cause error) {
 		return
 	}
 	*told = true
+	if d.cfg.Timeout == 0 {
+		fmt.Fprintf(d.cfg.Report, "%s; trying again\n", what)
+		return
+	}
 	fmt.Fprintf(d.cfg.Report, "%s; trying again for up to %s\n", what, d.cfg.Timeout)
 }
 

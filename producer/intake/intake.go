@@ -32,14 +32,41 @@ type Config struct {
 	// Encode makes a message of a line, which it must copy. Its error is what is
 	// wrong with the line, in words that quote none of it.
 	Encode func(line []byte) (producer.Message, error)
-	// Timeout is how long to go on without any event being stored.
+	// Timeout is how long to go on without any event being stored; 0 is for ever.
 	Timeout time.Duration
 	// Report gets one line for each line that is refused, and one for each kind
 	// of wait.
 	Report io.Writer
 	// Progress is told the counts after each batch; it may be nil.
 	Progress func(Summary)
+	// Settled is told the Position of each item that has one once the item, and
+	// all before it, are stored, refused or skipped; it may be nil. Progress and
+	// Settled are called by the goroutine that called Run.
+	Settled func(position any)
 }
+
+// Item is one record of the input on its way, which has either a message or one
+// reason why it has none.
+type Item struct {
+	// Input and Line say in reports where it stands.
+	Input string
+	Line  int
+	// Bytes is how much input there was since the item before.
+	Bytes   int64
+	Message producer.Message
+	// Refused is what is wrong with an event, in words that quote none of it.
+	Refused error
+	// Skipped names the kind of thing that this is instead of an event.
+	Skipped string
+	// Position is what a later run needs to go on behind this item.
+	Position any
+
+	broken error // the input cannot be read any further
+}
+
+// Reader reads an input to its end and emits what it finds, until emit says that
+// nobody listens any more. Its error is why the input cannot be read any further.
+type Reader func(ctx context.Context, emit func(Item) bool) error
 
 // Publisher is a producer.Producer.
 type Publisher interface {
@@ -55,6 +82,8 @@ type Summary struct {
 	Duplicate int
 	// Refused lines are no valid events, or too large.
 	Refused int
+	// Skipped counts, by kind, what is no event at all.
+	Skipped map[string]int
 	// Bytes is how much of the input these are.
 	Bytes int64
 }
@@ -74,26 +103,29 @@ const (
 	batchBytes = 4 << 20
 )
 
-// item is one line on its way.
-type item struct {
-	input   string
-	line    int
-	bytes   int64 // of input since the item before
-	message producer.Message
-	refused error // what is wrong with the line
-	broken  error // the input cannot be read any further
-}
-
 // Run publishes the inputs one after the other. When ctx ends it reads no
 // further, waits some seconds for what is at the broker and returns
 // ErrInterrupted. Any error means that events are left; publishing them all
 // again is harmless as long as Encode gives each the same id again.
 func Run(ctx context.Context, publisher Publisher, cfg Config, inputs []Input) (Summary, error) {
-	items, batches := make(chan item, 16), make(chan []item)
+	return RunReader(ctx, publisher, cfg, func(ctx context.Context, emit func(Item) bool) error {
+		for _, input := range inputs {
+			if err := readInput(ctx, input, cfg.Encode, emit); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// RunReader is Run for input that is not one event a line; Config.Encode is not
+// used.
+func RunReader(ctx context.Context, publisher Publisher, cfg Config, reader Reader) (Summary, error) {
+	items, batches := make(chan Item, 16), make(chan []Item)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	// A goroutine that is caught in a read of a terminal or pipe ends with it.
-	go read(ctx, inputs, cfg.Encode, items)
+	go read(ctx, reader, items)
 	go gather(ctx, items, batches)
 
 	d := delivery{cfg: cfg, publisher: publisher}
@@ -115,20 +147,10 @@ func Run(ctx context.Context, publisher Publisher, cfg Config, inputs []Input) (
 	}
 }
 
-// read turns the inputs into items until they or ctx end.
-func read(ctx context.Context, inputs []Input, encode func([]byte) (producer.Message, error), items chan<- item) {
+// read turns the input into items until it or ctx ends.
+func read(ctx context.Context, reader Reader, items chan<- Item) {
 	defer close(items)
-	for _, input := range inputs {
-		if !readInput(ctx, input, encode, items) {
-			return
-		}
-	}
-}
-
-// readInput reports whether the next input is to be read.
-func readInput(ctx context.Context, input Input, encode func([]byte) (producer.Message, error), items chan<- item) bool {
-	send := func(it item) bool {
-		it.input = input.Name
+	emit := func(it Item) bool {
 		select {
 		case items <- it:
 			return true
@@ -136,46 +158,51 @@ func readInput(ctx context.Context, input Input, encode func([]byte) (producer.M
 			return false
 		}
 	}
+	if err := reader(ctx, emit); err != nil {
+		emit(Item{broken: err})
+	}
+}
+
+// readInput reads one input. Opening a file has its name in the error.
+func readInput(ctx context.Context, input Input, encode func([]byte) (producer.Message, error), emit func(Item) bool) error {
 	in, err := input.Open()
 	if err != nil {
-		send(item{broken: err})
-		return false
+		return err
 	}
 	defer in.Close()
 	lines, before := newLineReader(in, schemas.MaxRawBytes), int64(0)
 	for {
 		line, tooLong, err := lines.next()
 		if errors.Is(err, io.EOF) {
-			return true
+			return nil
 		}
 		if err != nil {
-			send(item{line: lines.number + 1, broken: err})
-			return false
+			return fmt.Errorf("read %s from line %d on: %w", input.Name, lines.number+1, err)
 		}
 		if !tooLong && len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		it := item{line: lines.number, bytes: lines.bytes - before}
+		it := Item{Input: input.Name, Line: lines.number, Bytes: lines.bytes - before}
 		before = lines.bytes
 		if tooLong {
-			it.refused = fmt.Errorf("%w: the line is longer than %d bytes", producer.ErrTooLarge, schemas.MaxRawBytes)
+			it.Refused = fmt.Errorf("%w: the line is longer than %d bytes", producer.ErrTooLarge, schemas.MaxRawBytes)
 		} else {
-			it.message, it.refused = encode(line)
+			it.Message, it.Refused = encode(line)
 		}
-		if !send(it) {
-			return false
+		if !emit(it) {
+			return ctx.Err()
 		}
 	}
 }
 
 // gather forms the next batch while the one before is being delivered: a lone
 // line goes at once, a flood in full batches.
-func gather(ctx context.Context, items <-chan item, batches chan<- []item) {
+func gather(ctx context.Context, items <-chan Item, batches chan<- []Item) {
 	defer close(batches)
-	var batch []item
+	var batch []Item
 	size := 0
 	for {
-		in, out := items, chan<- []item(nil)
+		in, out := items, chan<- []Item(nil)
 		if len(batch) > 0 {
 			out = batches
 		}
@@ -191,7 +218,7 @@ func gather(ctx context.Context, items <-chan item, batches chan<- []item) {
 				items = nil
 				continue
 			}
-			batch, size = append(batch, it), size+len(it.message.JSON())
+			batch, size = append(batch, it), size+len(it.Message.JSON())
 		case out <- batch:
 			batch, size = nil, 0
 		case <-ctx.Done():

@@ -4,11 +4,31 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 )
 
 // readBytes is how much is read at once; a pipe gives no more on Linux.
 const readBytes = 64 << 10
+
+// Lines calls take for each line of in that is not blank, without its end, with the
+// line's number. A line over the limit comes as tooLong, and without its bytes.
+func Lines(in io.Reader, limit int, take func(number int, line []byte, tooLong bool) error) error {
+	for lines := newLineReader(in, limit); ; {
+		line, tooLong, err := lines.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("from line %d on: %w", lines.number+1, err)
+		case !tooLong && len(bytes.TrimSpace(line)) == 0:
+			continue
+		}
+		if err := take(lines.number, line, tooLong); err != nil {
+			return err
+		}
+	}
+}
 
 // lineReader cuts a stream into lines without holding more than one, and no more
 // of that than the limit.

@@ -17,7 +17,7 @@ import (
 )
 
 var generateHelp = daemon.Help{
-	Name: "producer generate [-n N] [-rate R] [-seed S] [-start TIME]",
+	Name: "producer generate [-n N] [-rate R] [-seed S] [-start TIME] [-secret-rate R] [-secrets FILE]",
 	Summary: `Writes synthetic audit events to stdout, one JSON object per line: the life of one
 organisation in all 24 actions of authentik, with made-up passwords, tokens and
 other secrets planted in some of them. The same seed and start give the same bytes.
@@ -29,6 +29,8 @@ other secrets planted in some of them. The same seed and start give the same byt
 		{"-seed S", "which organisation and what happens in it (default 1)"},
 		{"-start TIME", "time before the first event, RFC 3339 (default " + generate.DefaultStart().Format(time.RFC3339) +
 			"); events older than the retention are not kept"},
+		{"-secret-rate R", "share of the events that carry a secret, 0 to 1 (default 0.05)"},
+		{"-secrets FILE", "list the secrets there, a JSON object per line: pk, action, pointer, carrier, value, and encoded, as it stands in the bytes"},
 	},
 }
 
@@ -43,6 +45,8 @@ func generateEvents(ctx context.Context, args []string) error {
 	rate := flags.Float64("rate", 0, "")
 	flags.Uint64Var(&cfg.Seed, "seed", 1, "")
 	flags.TextVar(&cfg.Start, "start", time.Time{}, "")
+	flags.Float64Var(&cfg.SecretRate, "secret-rate", generate.DefaultSecretRate, "")
+	secretsFile := flags.String("secrets", "", "")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return generateHelp.Print(os.Stdout)
@@ -54,11 +58,23 @@ func generateEvents(ctx context.Context, args []string) error {
 		return daemon.Usage("generate: -n %d: want 0 or more", *n)
 	case !(*rate >= 0 && *rate <= maxRate):
 		return daemon.Usage("generate: -rate %v: want 0 to %.0f events per second", *rate, float64(maxRate))
+	case !(cfg.SecretRate >= 0 && cfg.SecretRate <= 1):
+		return daemon.Usage("generate: -secret-rate %v: want 0 to 1", cfg.SecretRate)
+	}
+	if cfg.SecretRate == 0 {
+		cfg.SecretRate = -1 // none: for the generator 0 is its default
+	}
+	secrets, err := newSecretList(*secretsFile)
+	if err != nil {
+		return err
 	}
 	// Whoever reads may have enough: that is a write error then, not a signal
 	// that ends the process.
 	signal.Ignore(syscall.SIGPIPE)
-	written, err := writeEvents(ctx, os.Stdout, generate.New(cfg), *n, *rate)
+	written, err := writeEvents(ctx, os.Stdout, generate.New(cfg), secrets.add, *n, *rate)
+	if e := secrets.close(); e != nil && (err == nil || errors.Is(err, syscall.EPIPE)) {
+		return fmt.Errorf("write the list of secrets: %w", e)
+	}
 	switch {
 	case errors.Is(err, syscall.EPIPE):
 		return nil
@@ -80,10 +96,12 @@ const (
 	askEvery = 256
 )
 
-// writeEvents writes n events, without end if n is 0, and returns how many it
-// wrote. It ends early, without an error, when ctx does. With a rate it never
+// writeEvents writes n events, without end if n is 0, tells each before, and returns
+// how many it wrote. It ends early, without an error, when ctx does. With a rate it never
 // drifts: after a pause of the reader it catches up.
-func writeEvents(ctx context.Context, w io.Writer, g *generate.Generator, n int, rate float64) (written int, err error) {
+func writeEvents(ctx context.Context, w io.Writer, g *generate.Generator, note func(*generate.Event),
+	n int, rate float64,
+) (written int, err error) {
 	out := bufio.NewWriterSize(w, 64<<10)
 	started := time.Now()
 	for n == 0 || written < n {
@@ -92,7 +110,9 @@ func writeEvents(ctx context.Context, w io.Writer, g *generate.Generator, n int,
 			due = eventsDue(time.Since(started), rate)
 		}
 		for ; written < due && (n == 0 || written < n); written++ {
-			_, _ = out.Write(g.Next().JSON) // an error stays with the writer
+			ev := g.Next()
+			note(&ev)
+			_, _ = out.Write(ev.JSON) // an error stays with the writer
 			if err := out.WriteByte('\n'); err != nil {
 				return written, err
 			}

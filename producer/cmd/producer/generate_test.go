@@ -10,6 +10,8 @@ import (
 	"sluice/producer/generate"
 )
 
+func noted(*generate.Event) {}
+
 // arrivals notes when how many lines had been written.
 type arrivals struct {
 	started time.Time
@@ -30,7 +32,7 @@ func TestWriteEventsKeepsTheRate(t *testing.T) {
 	}{{5, 0.5}, {100, 7}, {3000, 1000}, {50_000, 30_000}} {
 		synctest.Test(t, func(t *testing.T) {
 			got := &arrivals{started: time.Now()}
-			written, err := writeEvents(t.Context(), got, generate.New(generate.Config{}), tc.n, tc.rate)
+			written, err := writeEvents(t.Context(), got, generate.New(generate.Config{}), noted, tc.n, tc.rate)
 			if err != nil || written != tc.n || len(got.at) != tc.n {
 				t.Fatalf("%d written, %d arrived, %v, want %d", written, len(got.at), err, tc.n)
 			}
@@ -53,7 +55,7 @@ func TestWriteEventsCatchesUpWithASlowReader(t *testing.T) {
 			}
 			return len(p), nil
 		})
-		if _, err := writeEvents(t.Context(), slow, generate.New(generate.Config{}), 1000, 100); err != nil {
+		if _, err := writeEvents(t.Context(), slow, generate.New(generate.Config{}), noted, 1000, 100); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(started); took > 10*time.Second+2*pace {
@@ -77,7 +79,7 @@ func TestWriteEventsEndsWithItsContext(t *testing.T) {
 				}
 				return len(p), nil
 			})
-			written, err := writeEvents(ctx, out, generate.New(generate.Config{}), 0, rate)
+			written, err := writeEvents(ctx, out, generate.New(generate.Config{}), noted, 0, rate)
 			if err != nil || written < 50 || written != lines {
 				t.Errorf("rate %v: %d written, %d arrived, %v", rate, written, lines, err)
 			}

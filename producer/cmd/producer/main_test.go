@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -322,5 +323,131 @@ func TestGenerateInterrupted(t *testing.T) {
 		if len(rest) > 0 && !bytes.HasSuffix(rest, []byte("}\n")) {
 			t.Errorf("-n %s: the last line is cut", n)
 		}
+	}
+}
+
+const createdLine = `server-1  | {"action": "login", "client_ip": "::1", "context": {"n": %d, "password": "hunter2"}, "event": "Created Event", ` +
+	`"level": "info", "logger": "authentik.events.models", "timestamp": "2026-08-30T19:25:26.%06d", "user": {"pk": 1}}` + "\n"
+
+func logLines(from, to int) string {
+	var b strings.Builder
+	for n := from; n < to; n++ {
+		fmt.Fprintf(&b, createdLine, n, n)
+		b.WriteString("server-1  | {\"event\": \"/-/health/live/ hunter2\", \"logger\": \"authentik.asgi\"}\n")
+	}
+	return b.String()
+}
+
+func TestAuthentikFollows(t *testing.T) {
+	b := brokertest.Start(t)
+	stream := b.Raw(0)
+	dir := t.TempDir()
+	log, state := filepath.Join(dir, "server.log"), filepath.Join(dir, "state")
+	add := func(from, to int) {
+		t.Helper()
+		file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = file.WriteString(logLines(from, to))
+		if e := file.Close(); err != nil || e != nil {
+			t.Fatal(err, e)
+		}
+	}
+	stored := func(want uint64) {
+		t.Helper()
+		brokertest.Eventually(t, fmt.Sprintf("%d events", want), func() bool {
+			info, err := stream.Info(t.Context())
+			return err == nil && info.State.Msgs >= want
+		})
+	}
+	begin := func() (*exec.Cmd, *bytes.Buffer, *bytes.Buffer) {
+		t.Helper()
+		cmd := command(t, b, "authentik", "-tenant", "acme", "-state", state, "-follow", log)
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return cmd, &stdout, &stderr
+	}
+
+	add(0, 500)
+	cmd, _, _ := begin()
+	stored(500)
+	add(500, 600)
+	stored(600)
+	if err := cmd.Process.Kill(); err != nil { // and nothing is lost or twice
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+
+	add(600, 700)
+	cmd, stdout, stderr := begin()
+	stored(700)
+	b.Stop() // for which it waits
+	add(700, 800)
+	b.Restart()
+	stored(800)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if cmd.ProcessState.ExitCode() != 0 || !strings.HasPrefix(stdout.String(), "published ") || !strings.Contains(stderr.String(), "skipped: other_log_line ") {
+		t.Errorf("exit %d, %s%s", cmd.ProcessState.ExitCode(), stdout, stderr)
+	}
+	if strings.Contains(stdout.String()+stderr.String(), "hunter2") {
+		t.Error("a line is quoted")
+	}
+	seen := map[string]bool{}
+	for _, msg := range brokertest.Messages(t, stream) {
+		seen[msg.Header.Get("Nats-Msg-Id")] = true
+	}
+	if info, err := stream.Info(t.Context()); err != nil || len(seen) != 800 || info.State.Msgs != 800 {
+		t.Errorf("%d events with %d ids, want 800: %v", info.State.Msgs, len(seen), err)
+	}
+
+	got := runCommand(t, command(t, b, "authentik", "-tenant", "acme", "-state", state, log), "")
+	if got.code != 0 || got.stdout != "published 0, duplicate 0, refused 0, skipped 0\n" {
+		t.Errorf("where it stopped there is something left: %+v", got)
+	}
+	got = runCommand(t, command(t, b, "authentik", "-tenant", "acme"), logLines(0, 3)+"server-1  | {\"action\": \"login\", \"context\": {\"x\": \"hunter2\n"+
+		strings.Replace(fmt.Sprintf(createdLine, 1, 1), `"login"`, `"Not One"`, 1))
+	if got.code != 1 || got.stdout != "published 0, duplicate 3, refused 1, skipped 4\n" || !strings.Contains(got.stderr, "stdin:7: skipped: ") ||
+		!strings.Contains(got.stderr, "stdin:8: the event is not valid") || !strings.Contains(got.stderr, "skipped: other_log_line 3, torn 1") {
+		t.Errorf("from a pipe: %+v", got)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	got := runCommand(t, command(t, nil, "validate"), `{"action":"login","context":{"auth_method":"password"}}`+"\n\n"+
+		`{"action":"email_sent","context":{"to_email":["a",5],"http_request":"hunter2"}}`+"\n"+`{"action":"login","context":"hunter2"}`+"\nhunter2\n")
+	want := "stdin:3: /context/http_request: is of type string, want object\nstdin:3: /context/to_email/1: is of type number, want string\n" +
+		"stdin:4: /context: not an object (refused)\nstdin:5: /: invalid_json: invalid JSON at byte 0: expected a value (refused)\n" +
+		"valid 1, departing 1, refused 2\n"
+	if got.code != 1 || got.stdout != want {
+		t.Errorf("exit %d, got\n%s\nwant\n%s", got.code, got.stdout, want)
+	}
+}
+
+func TestGenerateListsItsSecrets(t *testing.T) {
+	list := filepath.Join(t.TempDir(), "secrets")
+	made := runCommand(t, command(t, nil, "generate", "-n", "500", "-secret-rate", "0.5", "-secrets", list), "")
+	text, err := os.ReadFile(list)
+	if err != nil || made.code != 0 {
+		t.Fatal(made.code, err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if len(lines) < 200 {
+		t.Fatalf("%d secrets", len(lines))
+	}
+	for _, line := range lines {
+		var s listed
+		if err := json.Unmarshal([]byte(line), &s); err != nil || s.PK == "" || s.Pointer == "" || strings.Count(made.stdout, s.Encoded) != 1 {
+			t.Fatalf("a secret that is not as listed: %v", err)
+		}
+	}
+	if none := runCommand(t, command(t, nil, "generate", "-n", "500", "-secret-rate", "0"), ""); strings.Contains(none.stdout, generate.Marker(1)) {
+		t.Error("a secret at the rate 0")
 	}
 }

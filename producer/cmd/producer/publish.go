@@ -18,8 +18,9 @@ import (
 	"sluice/schemas"
 )
 
-// publishSettings come from the environment.
-type publishSettings struct {
+// PublishSettings come from the environment. It is exported because other settings embed it,
+// and only what is exported can be set there.
+type PublishSettings struct {
 	broker.NATS
 	Tenant  string        `envconfig:"PRODUCER_TENANT" default:"default" desc:"whose events these are, where -tenant does not say"`
 	Timeout time.Duration `envconfig:"PRODUCER_TIMEOUT" default:"5m" desc:"how long to go on without progress while the broker is away or its stream is full"`
@@ -29,7 +30,7 @@ type publishSettings struct {
 }
 
 // Validate implements daemon.Validator.
-func (s *publishSettings) Validate() error {
+func (s *PublishSettings) Validate() error {
 	err := s.NATS.Validate()
 	if e := schemas.CheckTenant(s.Tenant); e != nil {
 		err = errors.Join(err, fmt.Errorf("PRODUCER_TENANT: %w", e))
@@ -68,7 +69,7 @@ which line.`,
 }
 
 func publish(ctx context.Context, args []string) error {
-	var settings publishSettings
+	var settings PublishSettings
 	if daemon.AskedForHelp(args) {
 		return publishHelp.Print(os.Stdout, &settings)
 	}
@@ -103,9 +104,32 @@ func publish(ctx context.Context, args []string) error {
 	return publishInputs(ctx, &settings, encoder, inputs, size)
 }
 
-func publishInputs(ctx context.Context, settings *publishSettings, encoder *producer.Encoder, inputs []intake.Input, size int64) error {
+func publishInputs(ctx context.Context, settings *PublishSettings, encoder *producer.Encoder, inputs []intake.Input, size int64) error {
+	encode := func(line []byte) (producer.Message, error) {
+		m, err := encoder.JSON(line)
+		if errors.Is(err, producer.ErrNoAction) {
+			err = fmt.Errorf("%w: add it to the event, or name it with -action", err)
+		}
+		return m, err
+	}
 	screen := newScreen(os.Stderr, size)
 	defer screen.close()
+	var summary intake.Summary
+	err := withProducer(ctx, settings, screen, func(p *producer.Producer) (err error) {
+		cfg := intake.Config{Encode: encode, Timeout: settings.Timeout, Report: screen, Progress: screen.show}
+		summary, err = intake.Run(ctx, p, cfg, inputs)
+		screen.close()
+		fmt.Println(summary)
+		return err
+	})
+	if err == nil && summary.Refused > 0 {
+		return refusedError{}
+	}
+	return err
+}
+
+// withProducer lends a producer that logs to the screen.
+func withProducer(ctx context.Context, settings *PublishSettings, screen *screen, use func(*producer.Producer) error) error {
 	log := daemon.Logging{Level: settings.Level, Format: settings.Format}.Logger(screen)
 	conn, err := broker.Connect(ctx, settings.NATS, "producer", log)
 	if err != nil {
@@ -120,21 +144,7 @@ func publishInputs(ctx context.Context, settings *publishSettings, encoder *prod
 	}
 	defer p.Close()
 
-	encode := func(line []byte) (producer.Message, error) {
-		m, err := encoder.JSON(line)
-		if errors.Is(err, producer.ErrNoAction) {
-			err = fmt.Errorf("%w: add it to the event, or name it with -action", err)
-		}
-		return m, err
-	}
-	cfg := intake.Config{Encode: encode, Timeout: settings.Timeout, Report: screen, Progress: screen.show}
-	summary, err := intake.Run(ctx, p, cfg, inputs)
-	screen.close()
-	fmt.Println(summary)
-	if err == nil && summary.Refused > 0 {
-		return refusedError{}
-	}
-	return err
+	return use(p)
 }
 
 // refusedError ends a run in which lines were refused; each has been reported.

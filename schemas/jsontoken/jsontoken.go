@@ -118,10 +118,13 @@ func (t *Tape) Lookup(i int, path ...string) (int, bool) {
 	return i, true
 }
 
-// TextIs reports whether the text of the string at index i, escapes resolved,
-// is want.
+// TextIs reports whether what is at index i is a string whose text, escapes
+// resolved, is want.
 func (t *Tape) TextIs(i int, want string) bool {
 	tok := t.Tokens[i]
+	if tok.Kind != String {
+		return false
+	}
 	if !tok.Escaped {
 		return string(t.src[tok.Start+1:tok.End-1]) == want
 	}

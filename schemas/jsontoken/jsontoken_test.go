@@ -131,3 +131,15 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+func TestTextIsOfWhatIsNoString(t *testing.T) {
+	var tape jsontoken.Tape
+	for _, text := range []string{"0", "null", "true", "[]", "{}", "1234567"} {
+		if err := tape.Parse([]byte(text), 10); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if tape.TextIs(0, text) || tape.TextIs(0, "") {
+			t.Errorf("%s counts as a string", text)
+		}
+	}
+}

@@ -177,7 +177,11 @@ func acknowledge(ctx context.Context, args []string, stdout io.Writer) error {
 func checkRules(args []string, stdout io.Writer) error {
 	switch {
 	case len(args) == 1 && args[0] == "schema":
-		_, err := stdout.Write(rules.Schema)
+		schema, err := notifier.ConfigSchema()
+		if err != nil {
+			return err
+		}
+		_, err = stdout.Write(schema)
 		return err
 	case len(args) != 2 || args[0] != "check":
 		return daemon.Usage("rules takes check FILE, or schema")

@@ -115,7 +115,7 @@ var (
 // memory is what the process's runtime holds now, and the most that was resident.
 func (s *stage) memory(metrics string, p *process) (held, resident int64) {
 	s.t.Helper()
-	resp, err := http.Get("http://" + metrics + "/metrics") //nolint:noctx // the test's time is its limit
+	resp, err := http.Get("http://" + metrics + "/metrics")
 	if err != nil {
 		s.t.Fatal(err)
 	}

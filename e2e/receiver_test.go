@@ -48,8 +48,11 @@ func TestAlertReachesItsReceiver(t *testing.T) {
 	select {
 	case body := <-bodies:
 		var alert struct {
-			Type string
-			Data struct{ Title, Action, Rule string }
+			Type string `json:"type"`
+			Data struct {
+				Title string `json:"title"`
+				Rule  string `json:"rule"`
+			} `json:"data"`
 		}
 		if err := json.Unmarshal(body, &alert); err != nil {
 			t.Fatalf("%v in %s", err, body)

@@ -45,7 +45,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 type publisher func(context.Context, []*nats.Msg) []broker.Result
 
 // run is Run without the deliveries, with the publisher wrapped, unless wrap is nil.
-func run(ctx context.Context, cfg Config, set *rules.Set, changes chan<- []receiver.Receiver, log *slog.Logger, wrap func(*broker.Conn) publisher) error {
+func run(ctx context.Context, cfg Config, set *rules.Set, changes chan<- []receiver.Receiver, log *slog.Logger,
+	wrap func(*broker.Conn) publisher,
+) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	conn, err := broker.Connect(ctx, cfg.NATS, "notifier", log)

@@ -8,10 +8,10 @@ type carrier struct {
 	plant func(p *planter, d *draft, name string)
 }
 
-// carriers are all in places where a key, or a query parameter's name, says that
-// the value is secret.
+// carriers are places where a key, or a query parameter's name, says that the value
+// is secret, and texts that say it themselves.
 func carriers() []carrier {
-	return []carrier{
+	return append([]carrier{
 		{"leaf", nil, plantLeaf},
 		{"query", hasRequest, plantQuery},
 		{"nested", nil, plantNested},
@@ -21,7 +21,7 @@ func carriers() []carrier {
 		{"number", nil, plantNumber},
 		{"escaped_key", nil, plantEscapedKey},
 		{"escaped_value", nil, plantEscapedValue},
-	}
+	}, textCarriers()...)
 }
 
 // Carriers lists the names of the ways in which secrets are planted.

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -188,8 +189,21 @@ func (w *world) load(stop <-chan struct{}, round int) []string {
 	}
 }
 
-// TestKilledAtEachPoint kills one of two notifiers under load, fifty times, at
-// each of the points in turn. No trouble goes untold, and for each kill at most
+// killsOf is how often a test kills: every seventh kill is for TestKilledWhileRemoving,
+// the others for TestKilledAtEachPoint. SLUICE_KILLS=50 makes it 7 and 43.
+func killsOf(removing bool) int {
+	kills := 14
+	if n, err := strconv.Atoi(os.Getenv("SLUICE_KILLS")); err == nil {
+		kills = n
+	}
+	if removing {
+		return kills / 7
+	}
+	return kills - kills/7
+}
+
+// TestKilledAtEachPoint kills one of two notifiers under load, at each of the
+// points in turn. No trouble goes untold, and for each kill at most
 // one alert is sent once more, under its id.
 func TestKilledAtEachPoint(t *testing.T) {
 	if testing.Short() {
@@ -197,7 +211,7 @@ func TestKilledAtEachPoint(t *testing.T) {
 	}
 	w := newWorld(t)
 	heard := w.listen()
-	const kills = 43 // and 7 in TestKilledWhileRemoving
+	kills := killsOf(false)
 	stop, done := make(chan struct{}), make(chan []string)
 	go func() { done <- w.load(stop, 0) }()
 	other := w.startChild(time.Hour, "never", 1)
@@ -269,7 +283,7 @@ func (w *world) wantNothingPending() {
 func TestKilledWhileRemoving(t *testing.T) {
 	w := newWorld(t)
 	heard := w.listen()
-	const kills = 7
+	kills := killsOf(true)
 	for kill := range kills {
 		w.startChild(time.Hour, "never", 1)
 		w.events(3, "system_exception", messageEvent("app", distinct(kill)))

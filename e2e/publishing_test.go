@@ -32,10 +32,11 @@ func TestPublishingFirstEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := startSystem(t)
-	clients, err := filepath.Abs(filepath.Join("..", "bin", "clients"))
+	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
 	}
+	clients := filepath.Join(root, "bin", "clients")
 	dir := t.TempDir()
 	block := func(language, has string) string {
 		for _, b := range blocks(string(page), language) {
@@ -55,6 +56,7 @@ func TestPublishingFirstEvent(t *testing.T) {
 	for _, way := range []struct{ name, needs, language, has, says string }{
 		{"CLI", filepath.Join(clients, "nats"), "sh", "nats pub -J", "Stored in Stream: EVENTS_RAW"},
 		{"curl", "curl", "sh", "curl -sS", `"stored":1`},
+		{"Go", "go", "go", "func main()", "duplicate: false"},
 		{"producer", "sh", "sh", "publish -action login", "published 1, duplicate 0, refused 0"},
 		{"JavaScript", filepath.Join(clients, "node_modules", "@nats-io", "jetstream", "package.json"), "js", "jetstream(nc)", "duplicate: false"},
 		{"Python", "python3", "python", "urllib", "202 stored"},
@@ -68,6 +70,14 @@ func TestPublishingFirstEvent(t *testing.T) {
 		switch way.language {
 		case "sh":
 			out = sh(t, dir, env, text)
+		case "go":
+			module := filepath.Join(dir, "billing")
+			if err := os.Mkdir(module, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			link(t, root, filepath.Join(dir, "sluice"))
+			write(t, module, "main.go", text)
+			out = sh(t, module, append(env, "GOWORK=off"), block("sh", "go mod init"))
 		case "js":
 			link(t, filepath.Join(clients, "node_modules"), filepath.Join(dir, "node_modules"))
 			out = script(t, dir, env, "first.mjs", text, "node")
@@ -155,11 +165,16 @@ func link(t *testing.T, from, to string) {
 	}
 }
 
-func script(t *testing.T, dir string, env []string, name, text, interpreter string, args ...string) string {
+func write(t *testing.T, dir, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func script(t *testing.T, dir string, env []string, name, text, interpreter string, args ...string) string {
+	t.Helper()
+	write(t, dir, name, text)
 	return sh(t, dir, env, strings.Join(append([]string{interpreter, name}, args...), " "))
 }
 

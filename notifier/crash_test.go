@@ -225,6 +225,9 @@ func TestKilledAtEachPoint(t *testing.T) {
 		}
 		_, after := heard.repeats()
 		perPoint[point] += after - before
+		if after > kill+1 {
+			t.Errorf("%d repeats after %d kills", after, kill+1)
+		}
 	}
 	close(stop)
 	want := <-done

@@ -23,6 +23,7 @@ func (w *worker) deliver(ctx context.Context, d broker.Delivery, n receiver.Noti
 			w.metrics.delivered.Inc()
 			w.metrics.delay.Observe(max(now.Sub(d.StoredAt), 0).Seconds())
 			w.log.Debug("delivered", "alert_id", n.Alert.ID, "attempts", attempts)
+			crashpoint("sent")
 			return nil
 		}
 		failure := &receiver.SendError{What: "it failed"}
@@ -93,6 +94,7 @@ func (w *worker) disable(ctx context.Context, failure *receiver.SendError) error
 		w.breaker.failed(w.clock.Now(), 0, random())
 		return fmt.Errorf("disable the receiver: %w", err)
 	}
+	crashpoint("disabled")
 	return errDisabled
 }
 
@@ -104,6 +106,7 @@ func (w *worker) keep(ctx context.Context, d broker.Delivery, n receiver.Notice,
 	for failures := 1; ; failures++ {
 		err := w.store.keep(ctx, w.receiver.Name, d, n, why, attempts)
 		if err == nil {
+			crashpoint("kept")
 			return nil
 		}
 		if failures == 1 && ctx.Err() == nil {

@@ -47,7 +47,18 @@ func TestEachReceiverGetsItsOwn(t *testing.T) {
 // waiting is how many alerts the receiver's consumer has not acknowledged.
 func (w *world) waiting(name string) int {
 	w.t.Helper()
-	c, err := w.conn.JS.Consumer(w.t.Context(), schemas.StreamAlerts, schemas.ReceiverConsumer(name).Durable)
+	return w.left(schemas.ReceiverConsumer(name))
+}
+
+// replaying is the same for those that are to be delivered again.
+func (w *world) replaying(name string) int {
+	w.t.Helper()
+	return w.left(schemas.ReplayConsumer(name))
+}
+
+func (w *world) left(of schemas.Consumer) int {
+	w.t.Helper()
+	c, err := w.conn.JS.Consumer(w.t.Context(), of.Stream, of.Durable)
 	if err != nil {
 		return -1
 	}
@@ -91,6 +102,11 @@ func TestDownForAnHour(t *testing.T) {
 		clock.skip()
 	}
 	wantTaken(t, down, want)
+	back := newPeerAt(t, address)
+	for len(back.has()) == 0 {
+		clock.skip()
+	}
+	wantTaken(t, back, want)
 	out.drained(t)
 }
 

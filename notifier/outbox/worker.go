@@ -187,6 +187,7 @@ func (w *worker) handle(ctx context.Context, d broker.Delivery) error {
 	}
 	stop := stayInProgress(ctx, d, w.ackWait/3)
 	defer stop()
+	crashpoint("taken")
 	notice, err := receiver.NewNotice(w.engine, d.Data(), d.Headers().Get(schemas.HeaderTraceParent))
 	switch {
 	case err != nil:
@@ -203,11 +204,16 @@ func (w *worker) handle(ctx context.Context, d broker.Delivery) error {
 	w.done[d.Stream] = d.Sequence
 	stop()
 	w.acknowledge(ctx, d)
+	crashpoint("acknowledged")
 	if replayed {
 		w.store.forget(ctx, d.Sequence)
+		crashpoint("forgotten")
 	}
 	return nil
 }
+
+// crashpoint does nothing; a test kills its process there.
+var crashpoint = func(string) {}
 
 // isFor tells whether the alert names the receiver.
 func (w *worker) isFor(d broker.Delivery) bool {

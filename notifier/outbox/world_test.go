@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -179,6 +180,22 @@ func newPeer(t testing.TB) *peer {
 	return p
 }
 
+// newPeerAt is a peer at the address of one that was closed.
+func newPeerAt(t testing.TB, url string) *peer {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &peer{}
+	p.Server = httptest.NewUnstartedServer(p)
+	_ = p.Listener.Close() // the one that comes with it
+	p.Listener = listener
+	p.Start()
+	t.Cleanup(p.Close)
+	return p
+}
+
 // ServeHTTP implements http.Handler.
 func (p *peer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := r.Header.Get("Webhook-Id")
@@ -209,6 +226,16 @@ func (p *peer) has() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.taken)
+}
+
+// repeats is how many it has taken more than once.
+func (p *peer) repeats() int {
+	taken := p.has()
+	different := map[string]bool{}
+	for _, id := range taken {
+		different[id] = true
+	}
+	return len(taken) - len(different)
 }
 
 func (p *peer) tried() int {

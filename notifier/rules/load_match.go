@@ -13,7 +13,7 @@ import (
 )
 
 func (r *reader) match(node *yaml.Node, path string, m *Match) {
-	r.members(node, path, map[string]read{
+	r.Members(node, path, map[string]read{
 		"action": r.globs(&m.Action, func(text string) string {
 			if !strings.Contains(text, "*") && !schemas.ValidAction(text) {
 				return "must be of the form [a-z][a-z0-9_]*, at most 64 long; * stands for any text"
@@ -29,15 +29,15 @@ func (r *reader) match(node *yaml.Node, path string, m *Match) {
 		},
 		"address": func(node *yaml.Node, path string) {
 			r.oneOrMore(node, path, func(node *yaml.Node, path string) {
-				prefix, ok := parsePrefix(r.text(node, path))
+				prefix, ok := parsePrefix(r.Text(node, path))
 				if !ok && node.Value != "" {
-					r.wrongf(node, path, "must be an address or a network such as 10.0.0.0/8 or 2001:db8::/32")
+					r.Wrongf(node, path, "must be an address or a network such as 10.0.0.0/8 or 2001:db8::/32")
 				}
 				m.Address = append(m.Address, prefix)
 			})
 		},
 		"when": func(node *yaml.Node, path string) {
-			text := r.text(node, path)
+			text := r.Text(node, path)
 			if text == "" {
 				return
 			}
@@ -45,7 +45,7 @@ func (r *reader) match(node *yaml.Node, path string, m *Match) {
 			if m.When, err = newCondition(text); err != nil {
 				// expr shows the place on lines of its own.
 				message, _, _ := strings.Cut(err.Error(), "\n")
-				r.wrongf(node, path, "%s", message)
+				r.Wrongf(node, path, "%s", message)
 			}
 		},
 	})
@@ -54,10 +54,10 @@ func (r *reader) match(node *yaml.Node, path string, m *Match) {
 func (r *reader) globs(into *globs, check func(string) string) read {
 	return func(node *yaml.Node, path string) {
 		r.oneOrMore(node, path, func(node *yaml.Node, path string) {
-			text := r.text(node, path)
+			text := r.Text(node, path)
 			if text != "" && check != nil {
 				if wrong := check(text); wrong != "" {
-					r.wrongf(node, path, "%s", wrong)
+					r.Wrongf(node, path, "%s", wrong)
 				}
 			}
 			*into = append(*into, text)
@@ -77,15 +77,15 @@ func parsePrefix(text string) (netip.Prefix, bool) {
 }
 
 func (r *reader) quietHours(node *yaml.Node, path string) {
-	r.entries(node, path, func(key, value *yaml.Node, below string) {
+	r.Entries(node, path, func(key, value *yaml.Node, below string) {
 		r.name(key, below)
 		q := Quiet{Zone: time.UTC, Hold: []schemas.Severity{schemas.SeverityNotice, schemas.SeverityWarning}}
-		r.members(value, below, map[string]read{
+		r.Members(value, below, map[string]read{
 			"time_zone": func(node *yaml.Node, path string) {
-				name := r.text(node, path)
+				name := r.Text(node, path)
 				zone, err := time.LoadLocation(name)
 				if err != nil || name == "Local" {
-					r.wrongf(node, path, "there is no time zone %q; one is Europe/Berlin", name)
+					r.Wrongf(node, path, "there is no time zone %q; one is Europe/Berlin", name)
 					return
 				}
 				q.Zone = zone
@@ -95,7 +95,7 @@ func (r *reader) quietHours(node *yaml.Node, path string) {
 				r.oneOrMore(node, path, func(node *yaml.Node, path string) { q.Hold = append(q.Hold, r.severity(node, path)) })
 			},
 			"windows": func(node *yaml.Node, path string) {
-				r.elements(node, path, func(node *yaml.Node, path string) { q.Windows = append(q.Windows, r.window(node, path)) })
+				r.Elements(node, path, func(node *yaml.Node, path string) { q.Windows = append(q.Windows, r.window(node, path)) })
 			},
 		}, "windows")
 		r.set.Quiet[key.Value] = q
@@ -106,13 +106,13 @@ var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
 func (r *reader) window(node *yaml.Node, path string) Window {
 	w := Window{Days: [7]bool{true, true, true, true, true, true, true}}
-	r.members(node, path, map[string]read{
+	r.Members(node, path, map[string]read{
 		"days": func(node *yaml.Node, path string) {
 			w.Days = [7]bool{}
 			r.oneOrMore(node, path, func(node *yaml.Node, path string) {
 				day := slices.Index(weekdays, node.Value)
 				if day < 0 {
-					r.wrongf(node, path, "must be one of mon, tue, wed, thu, fri, sat, sun")
+					r.Wrongf(node, path, "must be one of mon, tue, wed, thu, fri, sat, sun")
 					return
 				}
 				w.Days[day] = true
@@ -133,7 +133,7 @@ func (r *reader) clock(into *int) read {
 		}
 		at, err := time.Parse("15:04", node.Value)
 		if err != nil || len(node.Value) != len("15:04") {
-			r.wrongf(node, path, "must be a time such as \"07:30\"")
+			r.Wrongf(node, path, "must be a time such as \"07:30\"")
 			return
 		}
 		*into = at.Hour()*60 + at.Minute()

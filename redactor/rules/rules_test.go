@@ -80,7 +80,7 @@ var bad = []struct {
 	{"types", "version: 1\nkeys:\n - name: 5\n   match: x\n - y", []string{"r.yaml:3: keys[0].name: must be a text", "r.yaml:4: keys[0].match: must be a list", "r.yaml:5: keys[1]: must be a mapping"}, true},
 	{"tenant", "version: 1\ntenants:\n  'a b': {}\n  c: {tenants: {}}", []string{"r.yaml:3: tenants: a tenant is 1 to 64", "r.yaml:4: tenants.c.tenants: unknown"}, true},
 	{"alias", "version: 1\nkeys: &k\n - name: a\n   match: [b]\nvalues: *k", []string{"r.yaml:5: values: aliases are not supported"}, false},
-	{"no YAML", "version: [", []string{"r.yaml: line 1: did not find"}, false},
+	{"no YAML", "version: [", []string{"r.yaml:1: did not find"}, false},
 	{"name twice", "version: 1\nkeys:\n - name: a\n   match: [b]\nvalues:\n - name: a\n   pattern: x", []string{"r.yaml: rule a: there is another one of this name"}, false},
 }
 

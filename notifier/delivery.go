@@ -38,9 +38,25 @@ func Receivers(file string, set *rules.Set) ([]receiver.Receiver, error) {
 	}
 	receivers, err := receiver.ParseAll(&set.Receivers)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, inFile(file, err)
 	}
 	return receivers, nil
+}
+
+// inFile gives what is wrong with receivers the form of what is wrong with rules:
+// "file:line: path: what", a line each.
+func inFile(file string, err error) error {
+	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it is taken apart, not compared
+		var out []error
+		for _, one := range several.Unwrap() {
+			out = append(out, inFile(file, one))
+		}
+		return errors.Join(out...)
+	}
+	if wrong, ok := errors.AsType[*receiver.ParseError](err); ok {
+		return fmt.Errorf("%s:%d: %s: %s", file, wrong.Line, wrong.Path, wrong.What)
+	}
+	return fmt.Errorf("%s: %w", file, err)
 }
 
 // deliver sends alerts to the receivers, and to others once changes has them, until

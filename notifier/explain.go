@@ -52,7 +52,7 @@ func Explain(w io.Writer, set *rules.Set, tenant string, data []byte) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		// A text may hold what a terminal would obey.
-		fmt.Fprintf(tw, "%s:\t%s\n", row[0], printable(row[1]))
+		fmt.Fprintf(tw, "%s:\t%s\n", row[0], Printable(row[1]))
 	}
 	return tw.Flush()
 }

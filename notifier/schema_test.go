@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -49,5 +50,18 @@ func TestConfigSchema(t *testing.T) {
 		if err := schema.Validate(value); (err == nil) != test.valid {
 			t.Errorf("%s: valid %v, want %v: %v", name, err == nil, test.valid, err)
 		}
+	}
+}
+
+// Everything wrong with the receivers is told with the file and its line, as for rules.
+func TestWrongReceiversAreTold(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "n.yaml")
+	if err := os.WriteFile(file, []byte("version: 1\nreceivers:\n  a: {type: pigeon}\n  b: {type: nats}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := loadFile(file)
+	want := file + ":3: receivers.a.type: must be one of "
+	if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "\n"+file+":4: receivers.b: ") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -86,11 +86,11 @@ func alertLine(data []byte) string {
 	if d.Silence != "" && alert.Type == schemas.AlertFiring {
 		line += "  [" + d.Silence + "]"
 	}
-	return printable(line) // a title may hold what a terminal would obey
+	return Printable(line) // a title may hold what a terminal would obey
 }
 
-// printable has spaces in place of what is no character to be seen.
-func printable(text string) string {
+// Printable has spaces in place of what a terminal would obey and nobody could see.
+func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

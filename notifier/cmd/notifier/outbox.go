@@ -9,10 +9,8 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -140,7 +138,7 @@ func list(ctx context.Context, store *outbox.Store, receiver string, asJSON bool
 			fmt.Fprintln(tw, "\nSEQ\tRECEIVER\tKEPT SINCE\tATTEMPTS\tWHY\tALERT")
 		}
 		fmt.Fprintf(tw, "%d\t%s\t%s\t%d\t%s\t%s\n", e.Sequence, e.Receiver, e.KeptAt.Format(time.RFC3339), e.Attempts,
-			printable(e.Why), printable(e.Title))
+			notifier.Printable(e.Why), notifier.Printable(e.Title))
 		return nil
 	})
 	if err != nil || asJSON {
@@ -154,14 +152,4 @@ func orDiscard(w io.Writer, wanted bool) io.Writer {
 		return w
 	}
 	return io.Discard
-}
-
-// printable keeps a text from being obeyed by a terminal.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, text)
 }

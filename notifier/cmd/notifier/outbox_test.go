@@ -183,7 +183,7 @@ func TestWrongReceivers(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("NOTIFIER_CONFIG", config)
-	want := fmt.Sprintf("NOTIFIER_CONFIG: %s: line 4: receivers.a.type: must be one of", config)
+	want := fmt.Sprintf("NOTIFIER_CONFIG: %s:4: receivers.a.type: must be one of", config)
 	if err := test(t.Context(), []string{"a"}, os.Stdout); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got %v", err)
 	}

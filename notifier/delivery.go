@@ -46,7 +46,7 @@ func Receivers(file string, set *rules.Set) ([]receiver.Receiver, error) {
 // inFile gives what is wrong with receivers the form of what is wrong with rules:
 // "file:line: path: what", a line each.
 func inFile(file string, err error) error {
-	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it is taken apart, not compared
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		var out []error
 		for _, one := range several.Unwrap() {
 			out = append(out, inFile(file, one))

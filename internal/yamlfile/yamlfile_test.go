@@ -37,7 +37,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		"name: a\nname: b\nlist: [c]":       "f.yaml:2: name: stands there twice",
 		"name: &x a\nlist: [*x]":            "f.yaml:2: list[0]: aliases are not supported",
 		"name: a\nlist: &l [b]\nother: *l":  "f.yaml:3: other: aliases are not supported",
-		"name: a\nlist: [b]\nnmae: c":       "f.yaml:3: nmae: unknown; known are list, name",
+		"name: a\nlist: [b]\nsurname: c":    "f.yaml:3: surname: unknown; known are list, name",
 		"name: a\nlist:\n  - b\n  - {c: d}": "f.yaml:4: list[1]: must be a text",
 		strings.Repeat("#", 101):            "f.yaml: 101 bytes of at most 100",
 	} {

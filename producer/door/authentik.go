@@ -27,18 +27,8 @@ const actionNotification = "notification"
 // authentik handles authentik's webhook transport: with the property mapping of
 // docs/publishing.md the body is the event, without it a notification.
 func (s *server) authentik(w http.ResponseWriter, r *http.Request, g *grant) {
-	if _, p := mediaType(r, "application/json", "text/json"); p != nil {
-		writeProblem(w, p)
-		return
-	}
-	encoder, p := newEncoder(r, g)
-	if p != nil {
-		writeProblem(w, p.closing())
-		return
-	}
-	b, p := s.readBody(w, r)
-	if p != nil {
-		writeProblem(w, p)
+	_, encoder, b, ok := s.receive(w, r, g, "application/json", "text/json")
+	if !ok {
 		return
 	}
 	defer b.free()

@@ -56,19 +56,8 @@ const chunkMsgs = 1000 // the broker's batch
 
 // events handles one event, an array of them, or NDJSON.
 func (s *server) events(w http.ResponseWriter, r *http.Request, g *grant) {
-	media, p := mediaType(r, "application/json", "application/x-ndjson", "application/ndjson", "application/jsonl")
-	if p != nil {
-		writeProblem(w, p)
-		return
-	}
-	encoder, p := newEncoder(r, g)
-	if p != nil {
-		writeProblem(w, p.closing())
-		return
-	}
-	b, p := s.readBody(w, r)
-	if p != nil {
-		writeProblem(w, p)
+	media, encoder, b, ok := s.receive(w, r, g, "application/json", "application/x-ndjson", "application/ndjson", "application/jsonl")
+	if !ok {
 		return
 	}
 	defer b.free()
@@ -88,6 +77,25 @@ func (s *server) events(w http.ResponseWriter, r *http.Request, g *grant) {
 	default:
 		s.publish(w, r, g, encoder, pieces, several)
 	}
+}
+
+// receive takes a request in, up to its whole body, which is to be freed; or answers
+// why not.
+func (s *server) receive(w http.ResponseWriter, r *http.Request, g *grant, types ...string) (media string, e *producer.Encoder, b *body, ok bool) {
+	media, p := mediaType(r, types...)
+	if p != nil {
+		writeProblem(w, p)
+		return "", nil, nil, false
+	}
+	if e, p = newEncoder(r, g); p != nil {
+		writeProblem(w, p.closing())
+		return "", nil, nil, false
+	}
+	if b, p = s.readBody(w, r); p != nil {
+		writeProblem(w, p)
+		return "", nil, nil, false
+	}
+	return media, e, b, true
 }
 
 // newEncoder makes the encoder of one request: by ?action= and Idempotency-Key.

@@ -81,7 +81,9 @@ func (s *server) events(w http.ResponseWriter, r *http.Request, g *grant) {
 
 // receive takes a request in, up to its whole body, which is to be freed; or answers
 // why not.
-func (s *server) receive(w http.ResponseWriter, r *http.Request, g *grant, types ...string) (media string, e *producer.Encoder, b *body, ok bool) {
+func (s *server) receive(w http.ResponseWriter, r *http.Request, g *grant, types ...string) (
+	media string, e *producer.Encoder, b *body, ok bool,
+) {
 	media, p := mediaType(r, types...)
 	if p != nil {
 		writeProblem(w, p)

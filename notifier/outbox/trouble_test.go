@@ -21,7 +21,7 @@ func TestBrokerRestarts(t *testing.T) {
 		s.Shutdown()
 		s.WaitForShutdown()
 	})
-	port := s.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it listens on TCP
+	port := s.Addr().(*net.TCPAddr).Port
 	w := &world{t: t, url: s.ClientURL()}
 	w.conn = w.connect()
 	if err := w.conn.EnsureStreams(t.Context(), schemas.AlertsStream()); err != nil {
@@ -78,7 +78,7 @@ func TestTricklingReceiver(t *testing.T) {
 				return
 			case <-tick.C:
 				_, _ = rw.Write([]byte{' '})
-				rw.(http.Flusher).Flush() //nolint:forcetypeassert // that of net/http is one
+				rw.(http.Flusher).Flush()
 			}
 		}
 	})

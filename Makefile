@@ -15,6 +15,8 @@ BENCH     = .
 SERVICES := producer redactor sink notifier standalone
 COMMANDS := $(foreach service,$(SERVICES),./$(service)/cmd/$(service))
 ENGINE   := ./standalone/cmd/clickhouse-embedded
+# The broker as a process of its own, in the version that go.mod names: for clusters, containers and tests.
+BROKER   := github.com/nats-io/nats-server/v2
 
 VERSION = $(shell git describe --always --dirty 2>/dev/null || echo dev)
 LDFLAGS = -s -w -X sluice/internal/daemon.Version=$(VERSION)
@@ -38,7 +40,8 @@ run: $(NEEDS) engine build ## Build and start everything in one process, with th
 .PHONY: build
 build: need-go ## Build the static binaries into bin/
 	@$(PLAIN) go build -ldflags '$(LDFLAGS)' -o bin/ $(COMMANDS) $(ENGINE)
-	@echo "built $(VERSION) in bin/: $(notdir $(COMMANDS) $(ENGINE))"
+	@$(PLAIN) go build -ldflags '-s -w' -o bin/ $(BROKER)
+	@echo "built $(VERSION) in bin/: $(notdir $(COMMANDS) $(ENGINE)) nats-server"
 
 .PHONY: engine
 engine: $(filter need-npm,$(NEEDS)) ## Install the embedded ClickHouse (skipped when CHDB_LIB_PATH names one)
@@ -62,7 +65,7 @@ test: $(NEEDS) engine build ## Test all modules, e2e last (MODULES="sink redacto
 	if [ -n "$$race" ]; then \
 		SLUICE_BIN="$$SLUICE_BIN/race"; \
 		go build -race -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/race/ $(COMMANDS) || exit; \
-		ln -f bin/clickhouse-embedded bin/race/ || exit; \
+		ln -f bin/clickhouse-embedded bin/nats-server bin/race/ || exit; \
 	else \
 		export CGO_ENABLED=0; \
 	fi; \

@@ -140,6 +140,9 @@ func (s *scanner) assigned(n nameSpan, decided decision, from int) int {
 	if !hidden(value) {
 		return s.became(end, by, guessable)
 	}
+	if !quoted && driverParameter(value) {
+		return from
+	}
 	switch {
 	case class&name.Secret == 0:
 		if !likely(value, class) {

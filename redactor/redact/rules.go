@@ -30,6 +30,7 @@ const (
 	ruleArgument
 	ruleMarkup
 	ruleSQL
+	rulePasswordFile
 	ruleOneTimeCode
 	ruleDenied
 	ruleFormats // the first of package credential's
@@ -51,7 +52,8 @@ func builtin() []Rule {
 	list[ruleUserinfo] = Rule{Name: "userinfo", Meaning: "the password of a URL's user, or a token in the user's place"}
 	list[ruleArgument] = Rule{Name: "argument", Meaning: "the argument of such an option on a command line: --password, curl -u, mysql -p"}
 	list[ruleMarkup] = Rule{Name: "markup", Meaning: "the content of an XML or HTML element with such a name, or the value of such a field"}
-	list[ruleSQL] = Rule{Name: "sql", Meaning: "the password in an SQL statement: IDENTIFIED BY '…', PASSWORD '…'"}
+	list[ruleSQL] = Rule{Name: "sql", Meaning: "the password in an SQL statement: IDENTIFIED BY '…', PASSWORD '…', the value of such a column of an INSERT, and such a parameter that is logged beside the statement"}
+	list[rulePasswordFile] = Rule{Name: "password_file", Meaning: "the last field of a line of .pgpass: host:5432:database:user:password"}
 	list[ruleOneTimeCode] = Rule{Name: "one_time_code", Meaning: "the digits after verification code, login code, one-time password and the like"}
 	list[ruleDenied] = Rule{Name: "denied", Meaning: "everything at and below a path that the rules of this installation deny"}
 	for i, format := range formats {

@@ -2,7 +2,6 @@ package redact
 
 import (
 	"bytes"
-	"strings"
 
 	"sluice/redactor/redact/credential"
 	"sluice/redactor/redact/name"
@@ -37,6 +36,8 @@ type scanner struct {
 	whole span
 	// pair is where the value may be whose name another value was.
 	pair span
+	// sql is what is known of a statement in the text.
+	sql statement
 	// urlForm tells that a form is the query of a URL: then a # ends it.
 	urlForm bool
 }
@@ -48,6 +49,7 @@ func (s *scanner) begin(w *walk, l layer, depth int, form bool) {
 	s.encoded, s.urlForm = false, false
 	s.vain, s.nameFrom, s.seen = 0, 0, 0
 	s.lineStart, s.lineEnd, s.plain, s.whole, s.pair = 0, 0, [2]span{}, span{}, span{}
+	s.sql = statement{}
 	s.query.begin(form)
 }
 
@@ -182,16 +184,25 @@ func (s *scanner) word(start int) int {
 	}
 	switch end - start {
 	case 2:
-		if text[start]|0x20 == 'i' && text[start+1]|0x20 == 's' {
-			return s.is(start, end)
+		switch text[start] | 0x20 {
+		case 'i':
+			if text[start+1]|0x20 == 's' {
+				return s.is(start, end)
+			}
+		case 'b':
+			if text[start+1]|0x20 == 'y' {
+				return s.by(start, end)
+			}
 		}
 	case 4, 5, 6, 7, 8, 9, 10:
 		if kinds[text[start]] == kindDigit {
-			s.digits(start, end)
-			return end
+			return s.digits(start, end)
 		}
 		if schemeInitial[text[start]] && end < len(text) && text[end] == ' ' {
 			return s.scheme(start, end)
+		}
+		if statementInitial[text[start]] {
+			return s.statementWord(start, end)
 		}
 	}
 	return end
@@ -218,22 +229,6 @@ func (s *scanner) is(start, end int) int {
 		return valueEnd
 	}
 	return end
-}
-
-// digits reads a number that may be a one-time code: one of 4 to 10 digits behind
-// "code is", "OTP:" and the like, where the text before says what code it is.
-func (s *scanner) digits(start, end int) {
-	for i := start; i < end; i++ {
-		if kinds[s.text[i]] != kindDigit {
-			return
-		}
-	}
-	if strings.IndexByte(".-:", byteAt(s.text, end)) >= 0 && wordByte[byteAt(s.text, end+1)] {
-		return // a version, a date, a time
-	}
-	if codePhrase(s.text[max(0, start-codeReach):start]) {
-		s.w.edit(&s.l, start, end, ruleOneTimeCode, true)
-	}
 }
 
 // seen is which commands the text names, found out when one of their options

@@ -170,7 +170,7 @@ func fill(r *rand.Rand, value func(*rand.Rand) string, forms ...string) []secret
 	out := make([]secret, 0, len(forms))
 	for _, form := range forms {
 		core := value(r)
-		out = append(out, secret{value: strings.ReplaceAll(form, "%s", core), core: core})
+		out = append(out, secret{value: strings.NewReplacer("%s", core, "%p", "%s").Replace(form), core: core})
 	}
 	return out
 }
@@ -202,7 +202,11 @@ func commands(r *rand.Rand) []secret {
 func statements(r *rand.Rand) []secret {
 	return fill(r, passwordValue,
 		"ALTER USER bob WITH PASSWORD '%s'", "ALTER ROLE bob PASSWORD '%s' VALID UNTIL 'infinity'", "CREATE USER bob IDENTIFIED BY '%s'", "CREATE USER 'bob'@'%' IDENTIFIED WITH sha256_password BY '%s'",
-		"SET PASSWORD FOR bob = PASSWORD('%s')", "UPDATE users SET password = '%s' WHERE id = 7", "UPDATE t SET api_token='%s', x=1", "SELECT a FROM t WHERE password='%s'")
+		"SET PASSWORD FOR bob = PASSWORD('%s')", "UPDATE users SET password = '%s' WHERE id = 7", "UPDATE t SET api_token='%s', x=1", "SELECT a FROM t WHERE password='%s'",
+		"INSERT INTO users (name, password, age) VALUES ('bob', '%s', 42)", `INSERT INTO "auth_user" ("password", "email") VALUES ('%s', 'bob@x.example') RETURNING "id"`,
+		"INSERT INTO `t` (`id`, `api_key`) VALUES (1, NULL), (2, '%s')", "[SQL: INSERT INTO users (name, password) VALUES (?, ?)]\n[parameters: ('bob', '%s')]",
+		`(0.001) UPDATE "auth_user" SET "password" = %p WHERE "id" = %p; args=('%s', 5)`, "SELECT 1 FROM t WHERE token = $1 AND id = $2, parameters: $1 = '%s', $2 = '7'",
+		"CREATE USER bob IDENTIFIED BY %s", "variable \"db_password\" {\n  type = string\n  default = \"%s\"\n}", "db.example:5432:app:bob:%s")
 }
 
 func markups(r *rand.Rand) []secret {

@@ -231,7 +231,9 @@ var (
 // formats is all of them, the ones with a structure first: they are stricter.
 var formats = func() []Format {
 	var all []Format
-	for _, group := range [][]Format{structured(), addresses(), codeHosting(), cloud(), intelligence(), business(), operations()} {
+	for _, group := range [][]Format{
+		structured(), hashes(), addresses(), codeHosting(), cloud(), intelligence(), business(), operations(),
+	} {
 		all = append(all, group...)
 	}
 	return all

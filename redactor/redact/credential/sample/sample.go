@@ -193,6 +193,21 @@ var structured = map[string]func(*rand.Rand) []string{
 	"clickup_token": func(r *rand.Rand) []string {
 		return []string{"pk_" + Chars(r, 8, digits) + "_" + Chars(r, 32, upper+digits)}
 	},
+	"password_hash": func(r *rand.Rand) []string {
+		const crypt = alnum + "./"
+		return []string{
+			"$2b$12$" + Chars(r, 53, crypt), "$2y$10$" + Chars(r, 53, crypt), "bcrypt_sha256$$2b$12$" + Chars(r, 53, crypt),
+			"$6$" + Chars(r, 16, crypt) + "$" + Chars(r, 86, crypt), "$5$rounds=5000$" + Chars(r, 16, crypt) + "$" + Chars(r, 43, crypt),
+			"$1$" + Chars(r, 8, crypt) + "$" + Chars(r, 22, crypt), "$apr1$" + Chars(r, 8, crypt) + "$" + Chars(r, 22, crypt),
+			"$y$j9T$" + Chars(r, 22, crypt) + "$" + Chars(r, 43, crypt),
+			"$argon2id$v=19$m=65536,t=3,p=4$" + Chars(r, 22, alnum) + "$" + Chars(r, 43, alnum+"+/"),
+			"pbkdf2_sha256$870000$" + Chars(r, 22, alnum) + "$" + Chars(r, 43, alnum+"+/") + "=",
+			"$pbkdf2-sha512$25000$" + Chars(r, 22, alnum) + "$" + Chars(r, 86, crypt),
+			"scrypt:32768:8:1$" + Chars(r, 16, alnum) + "$" + Chars(r, 128, hex),
+			"{SSHA}" + Chars(r, 37, alnum+"+/") + "=", "{SSHA512}" + Chars(r, 98, alnum+"+/") + "==",
+			"{CRYPT}$6$" + Chars(r, 16, crypt) + "$" + Chars(r, 86, crypt),
+		}
+	},
 	"slack_webhook": func(r *rand.Rand) []string {
 		return []string{"https://hooks.slack.com/services/T" + Chars(r, 9, upper+digits) + "/B" + Chars(r, 9, upper+digits) + "/" + Chars(r, 24, alnum), "https://hooks.slack.com/workflows/T" + Chars(r, 9, upper+digits) + "/A" + Chars(r, 9, upper+digits) + "/" + Chars(r, 18, digits) + "/" + Chars(r, 24, alnum)}
 	},

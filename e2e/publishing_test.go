@@ -15,9 +15,9 @@ import (
 func door(t *testing.T, s *system, tokens string) (addr string) {
 	t.Helper()
 	addr = freeAddr(t)
-	start(t, nil, []string{
-		"NATS_URL=nats://" + s.nats, "PRODUCER_SERVE_ADDR=" + addr, "PRODUCER_TOKENS_FILE=" + tokens, "HTTP_ADDR=" + freeAddr(t),
-	}, "producer", "serve")
+	start(t, nil, append(s.as("door"),
+		"PRODUCER_SERVE_ADDR="+addr, "PRODUCER_TOKENS_FILE="+tokens, "HTTP_ADDR="+freeAddr(t),
+	), "producer", "serve")
 	s.until("the door is open", func() error { return s.get("http://" + addr + "/readyz") })
 	return addr
 }

@@ -24,6 +24,7 @@ var help = daemon.Help{
 		{"sink retention show [-json]", "say how many events are stored, how long they are kept and when they leave"},
 		{"sink retention set [-dry-run] [TENANT=PERIOD...]", "apply a retention to what is stored; * for all other tenants, the settings if none is given"},
 		{"sink erase --user USER [--tenant TENANT] -dry-run|-yes", "erase one person's events for good, or count them"},
+		{"sink -health", "ask the running service whether it is ready: exit 0 if so, 1 if not"},
 		{"sink -version", "print the version"},
 	},
 }
@@ -36,6 +37,11 @@ func run(ctx context.Context, args []string) error {
 	case len(args) == 1 && args[0] == "-version":
 		_, err := fmt.Println(daemon.Version)
 		return err
+	case len(args) == 1 && args[0] == "-health":
+		if err := daemon.Load("SINK", &cfg); err != nil {
+			return err
+		}
+		return daemon.Health(ctx, cfg.HTTPAddr, "HTTP_ADDR", os.Stdout)
 	case len(args) > 0 && args[0] == "retention":
 		return retention(ctx, args[1:])
 	case len(args) > 0 && args[0] == "erase":

@@ -15,6 +15,7 @@ BENCH     = .
 SERVICES := producer redactor sink notifier standalone
 COMMANDS := $(foreach service,$(SERVICES),./$(service)/cmd/$(service))
 ENGINE   := ./standalone/cmd/clickhouse-embedded
+KEYS     := ./internal/cmd/keys
 # The broker as a process of its own, in the version that go.mod names: for clusters, containers and tests.
 BROKER   := github.com/nats-io/nats-server/v2
 
@@ -39,13 +40,18 @@ run: $(NEEDS) engine build ## Build and start everything in one process, with th
 
 .PHONY: build
 build: need-go ## Build the static binaries into bin/
-	@$(PLAIN) go build -ldflags '$(LDFLAGS)' -o bin/ $(COMMANDS) $(ENGINE)
+	@$(PLAIN) go build -ldflags '$(LDFLAGS)' -o bin/ $(COMMANDS) $(ENGINE) $(KEYS)
 	@$(PLAIN) go build -ldflags '-s -w' -o bin/ $(BROKER)
-	@echo "built $(VERSION) in bin/: $(notdir $(COMMANDS) $(ENGINE)) nats-server"
+	@echo "built $(VERSION) in bin/: $(notdir $(COMMANDS) $(ENGINE) $(KEYS)) nats-server"
 
 .PHONY: engine
 engine: $(filter need-npm,$(NEEDS)) ## Install the embedded ClickHouse (skipped when CHDB_LIB_PATH names one)
 	@tools/engine.sh
+
+.PHONY: keys
+keys: need-go ## Make the keys and certificates that are missing (KEYS_DIR=deploy/keys, TENANTS="default acme", KEYS_NAMES=further names of the servers)
+	@export KEYS_DIR='$(or $(KEYS_DIR),deploy/keys)' TENANTS='$(or $(TENANTS),default)' KEYS_NAMES='$(KEYS_NAMES)'; \
+	$(PLAIN) go run $(KEYS)
 
 # The versions are those that docs/publishing.md was tried with.
 .PHONY: clients
@@ -65,7 +71,7 @@ test: $(NEEDS) engine build ## Test all modules, e2e last (MODULES="sink redacto
 	if [ -n "$$race" ]; then \
 		SLUICE_BIN="$$SLUICE_BIN/race"; \
 		go build -race -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/race/ $(COMMANDS) || exit; \
-		ln -f bin/clickhouse-embedded bin/nats-server bin/race/ || exit; \
+		ln -f bin/clickhouse-embedded bin/nats-server bin/keys bin/race/ || exit; \
 	else \
 		export CGO_ENABLED=0; \
 	fi; \

@@ -29,6 +29,7 @@ func TestSettingsPage(t *testing.T) {
 		{"redactor"},
 		{"sink"},
 		{"notifier"},
+		{"keys"},
 	} {
 		p := start(t, nil, nil, args[0], append(args[1:], "-h")...)
 		if code := p.wait(t); code != 0 {

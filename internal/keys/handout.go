@@ -19,6 +19,9 @@ const (
 	tokenSuffix = ".token"
 )
 
+// fileGrafana is the password of Grafana's user admin.
+const fileGrafana = "grafana-admin.password"
+
 // portions say what each container of the stack may read, besides ca.pem. A name
 // with * stands for all that there are.
 var portions = map[string][]string{
@@ -29,7 +32,7 @@ var portions = map[string][]string{
 	"notifier":   {"notifier.nk"},
 	"door":       {"door.nk", FileTokens},
 	"demo":       {producerUser + "default.nk"},
-	"grafana":    {"clickhouse-analyst.password"},
+	"grafana":    {"clickhouse-analyst.password", fileGrafana},
 }
 
 // handedOut is readable by the group too: servers of other people's images run as
@@ -37,10 +40,15 @@ var portions = map[string][]string{
 const handedOut = 0o440
 
 // HandOut copies to each container's folder in dir, which is there, what that
-// container may read, so that none can read what is another's. It makes a token of the
-// door for each tenant that has none.
+// container may read, so that none can read what is another's. It makes what only
+// containers need: a token of the door for each tenant that has none, Grafana's password.
 func (f Folder) HandOut(dir string) (made []string, err error) {
-	made, err = f.tokens()
+	made, err = f.missing(fileGrafana, func() ([]byte, error) { return []byte(random() + "\n"), nil })
+	if err != nil {
+		return made, err
+	}
+	tokens, err := f.tokens()
+	made = append(made, tokens...)
 	if err != nil {
 		return made, err
 	}

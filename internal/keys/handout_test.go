@@ -37,7 +37,7 @@ func TestHandOut(t *testing.T) {
 		"notifier":   "ca.pem notifier.nk",
 		"door":       "ca.pem door.nk tokens",
 		"demo":       "ca.pem producer-default.nk",
-		"grafana":    "ca.pem clickhouse-analyst.password",
+		"grafana":    "ca.pem clickhouse-analyst.password grafana-admin.password",
 	}
 	for _, container := range keys.Containers() {
 		var got []string

@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(args) > 0 {
-		return migrate(ctx, cfg.ClickHouseURL, len(args) == 2)
+		return migrate(ctx, cfg.ClickHouse, len(args) == 2)
 	}
 	cfg.boundMemory()
 	return daemon.Service(ctx, "sink", cfg.HTTPAddr, &cfg.Process, func(ctx context.Context, log *slog.Logger) error {
@@ -61,8 +61,8 @@ func run(ctx context.Context, args []string) error {
 	})
 }
 
-func migrate(ctx context.Context, dsn string, roles bool) error {
-	applied, err := sink.Migrate(ctx, dsn)
+func migrate(ctx context.Context, server sink.ClickHouse, roles bool) error {
+	applied, err := sink.Migrate(ctx, server)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func migrate(ctx context.Context, dsn string, roles bool) error {
 	if !roles {
 		return nil
 	}
-	if err := sink.ApplyRoles(ctx, dsn); err != nil {
+	if err := sink.ApplyRoles(ctx, server); err != nil {
 		return err
 	}
 	fmt.Println("roles and row policies are applied")

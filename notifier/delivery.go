@@ -62,7 +62,7 @@ func inFile(file string, err error) error {
 // deliver sends alerts to the receivers, and to others once changes has them, until
 // ctx ends.
 func deliver(ctx context.Context, cfg Config, receivers []receiver.Receiver, changes <-chan []receiver.Receiver, log *slog.Logger) error {
-	conn, err := broker.Connect(ctx, cfg.NATS, "outbox", log)
+	conn, err := broker.Connect(ctx, cfg.NATS, "notifier-outbox", log)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func Test(ctx context.Context, cfg Config, name string, out io.Writer, log *slog
 		return err
 	}
 	if found.Type == "nats" {
-		if env.Broker, err = broker.Connect(ctx, cfg.NATS, "test", log); err != nil {
+		if env.Broker, err = broker.Connect(ctx, cfg.NATS, "notifier-test", log); err != nil {
 			return err
 		}
 		defer env.Broker.Close() //nolint:contextcheck // it must still flush when ctx has ended

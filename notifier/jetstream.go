@@ -16,18 +16,12 @@ import (
 
 // Bucket is the JetStream key-value store that holds the groups, one key
 // <tenant>.<digest> each.
-const Bucket = "ALERT_GROUPS"
+const Bucket = schemas.BucketGroups
 
 const (
 	// maxGroups is how many groups are kept apart; what comes beyond is counted
 	// together. It is also about how many a person could look at in a month.
 	maxGroups = 10_000
-	// bucketMaxBytes holds that many groups at their largest, all with a sample.
-	bucketMaxBytes = 512 << 20
-	// markerTTL is how long the store says of a removed group that it is gone:
-	// longer than another notifier could be cut off and still believe in it
-	// without the conflict being found.
-	markerTTL = time.Hour
 	// putsAtOnce is how many writes are on their way at a time.
 	putsAtOnce = 500
 	// storeWait is how long one attempt to reach the store may take.
@@ -54,30 +48,16 @@ type bucket struct {
 
 // openBucket opens the store and makes it if it is not there. One that exists
 // stays as it is: size, replicas and placement are the operator's.
-func openBucket(ctx context.Context, js jetstream.JetStream) (*bucket, error) {
-	kv, err := js.KeyValue(ctx, Bucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: Bucket, Description: "open alerts of the notifier",
-			History: 1, MaxBytes: bucketMaxBytes, Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
-		})
-		if errors.Is(err, jetstream.ErrBucketExists) { // another notifier was faster
-			kv, err = js.KeyValue(ctx, Bucket)
-		}
+func openBucket(ctx context.Context, conn *broker.Conn) (*bucket, error) {
+	kv, err := conn.OpenBucket(ctx, schemas.GroupsBucket())
+	if err != nil {
+		return nil, err
 	}
-	var api *jetstream.APIError
-	switch {
-	case errors.As(err, &api) && api.ErrorCode == errCodeStorageExceeded:
-		return nil, fmt.Errorf("open key-value store %s: %w: raise the broker's max_file_store, or create the store beforehand with a smaller max_bytes",
-			Bucket, err)
-	case err != nil:
-		return nil, fmt.Errorf("open key-value store %s: %w", Bucket, err)
-	}
-	stream, err := js.Stream(ctx, "KV_"+Bucket)
+	stream, err := conn.JS.Stream(ctx, "KV_"+Bucket)
 	if err != nil {
 		return nil, fmt.Errorf("open key-value store %s: %w", Bucket, err)
 	}
-	return &bucket{js: js, kv: kv, stream: stream, markers: stream.CachedInfo().Config.AllowMsgTTL}, nil
+	return &bucket{js: conn.JS, kv: kv, stream: stream, markers: stream.CachedInfo().Config.AllowMsgTTL}, nil
 }
 
 func groupSubject(key string) string { return "$KV." + Bucket + "." + key }
@@ -183,7 +163,7 @@ func (b *bucket) remove(ctx context.Context, key string, revision uint64) error 
 	defer cancel()
 	opts := []jetstream.KVDeleteOpt{jetstream.LastRevision(revision)}
 	if b.markers {
-		opts = append(opts, jetstream.PurgeTTL(markerTTL))
+		opts = append(opts, jetstream.PurgeTTL(schemas.AlertMarkerTTL))
 	}
 	return classify(b.kv.Purge(ctx, key, opts...))
 }

@@ -11,14 +11,14 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"sluice/internal/broker"
+	"sluice/schemas"
 )
 
 // SilenceBucket is the JetStream key-value store that holds the silences, each
 // under its id.
-const SilenceBucket = "ALERT_SILENCES"
-
-// silenceBucketBytes holds some ten thousand silences.
-const silenceBucketBytes = 16 << 20
+const SilenceBucket = schemas.BucketSilences
 
 // ErrNoSilence is returned where no silence of the id is in force.
 var ErrNoSilence = errors.New("there is no such silence")
@@ -31,21 +31,12 @@ type Silences struct {
 }
 
 // OpenSilences opens the store and makes it if it is not there.
-func OpenSilences(ctx context.Context, js jetstream.JetStream) (*Silences, error) {
-	kv, err := js.KeyValue(ctx, SilenceBucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: SilenceBucket, Description: "what the notifier does not tell for a while",
-			History: 1, MaxBytes: silenceBucketBytes, Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
-		})
-		if errors.Is(err, jetstream.ErrBucketExists) {
-			kv, err = js.KeyValue(ctx, SilenceBucket)
-		}
-	}
+func OpenSilences(ctx context.Context, conn *broker.Conn) (*Silences, error) {
+	kv, err := conn.OpenBucket(ctx, schemas.SilencesBucket())
 	if err != nil {
-		return nil, fmt.Errorf("open key-value store %s: %w", SilenceBucket, err)
+		return nil, err
 	}
-	stream, err := js.Stream(ctx, "KV_"+SilenceBucket)
+	stream, err := conn.JS.Stream(ctx, "KV_"+SilenceBucket)
 	if err != nil {
 		return nil, fmt.Errorf("open key-value store %s: %w", SilenceBucket, err)
 	}
@@ -115,7 +106,7 @@ func (s *Silences) Remove(ctx context.Context, id string) error {
 	var opts []jetstream.KVDeleteOpt
 	opts = append(opts, jetstream.LastRevision(entry.Revision()))
 	if s.forgets {
-		opts = append(opts, jetstream.PurgeTTL(markerTTL))
+		opts = append(opts, jetstream.PurgeTTL(schemas.AlertMarkerTTL))
 	}
 	if err := s.kv.Purge(ctx, id, opts...); err != nil {
 		return fmt.Errorf("remove silence: %w", err)

@@ -30,7 +30,7 @@ type WatchOptions struct {
 // Watch prints alerts, those of the recent past first and then each as it comes,
 // until ctx ends. It reads the stream as any subscriber may and leaves no trace.
 func Watch(ctx context.Context, to broker.NATS, options WatchOptions, out io.Writer, log *slog.Logger) error {
-	conn, err := broker.Connect(ctx, to, "watch", log)
+	conn, err := broker.Connect(ctx, to, "notifier-watch", log)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	defer conn.Close() //nolint:contextcheck // it must still flush when ctx has ended
-	if err := conn.EnsureStreams(ctx, schemas.RawStream(), schemas.CleanStream(), schemas.QuarantineStream()); err != nil {
+	if err := setUp(ctx, conn); err != nil {
 		return err
 	}
 	consumer, err := conn.EnsureConsumer(ctx, schemas.RedactorConsumer())
@@ -107,6 +107,27 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 			return err
 		}
 	}
+}
+
+// setUp makes the streams. Where the broker is locked down nobody else may: then the
+// redactor makes those of the other services too, and their buckets.
+func setUp(ctx context.Context, conn *broker.Conn) error {
+	apart, err := conn.FindAccounts(ctx)
+	if err != nil {
+		return err
+	}
+	if !apart {
+		return conn.EnsureStreams(ctx, schemas.RawStream(), schemas.CleanStream(), schemas.QuarantineStream())
+	}
+	if err := conn.EnsureStreams(ctx, schemas.Streams()...); err != nil {
+		return err
+	}
+	for _, b := range schemas.Buckets() {
+		if _, err := conn.OpenBucket(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // againEvery is how often fetching is begun again; a message that ends it comes

@@ -68,7 +68,7 @@ func (t *trimmer) run(ctx context.Context) {
 func (t *trimmer) trim(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, trimEvery)
 	defer cancel()
-	stream, err := t.conn.JS.Stream(ctx, schemas.StreamClean)
+	stream, err := t.conn.JetStream(schemas.StreamClean).Stream(ctx, schemas.StreamClean)
 	if err != nil {
 		return 0, err
 	}

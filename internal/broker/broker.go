@@ -30,6 +30,7 @@ type NATS struct {
 	CA          string        `envconfig:"NATS_CA" desc:"file with the certificate authority of the broker, PEM"`
 	Cert        string        `envconfig:"NATS_CERT" desc:"file with this service's certificate, PEM"`
 	Key         string        `envconfig:"NATS_KEY" desc:"file with the key of NATS_CERT, PEM"`
+	InboxPrefix string        `envconfig:"NATS_INBOX_PREFIX" desc:"first token of the subjects to which answers come; empty for _INBOX_ and the service's name"`
 	ConnectWait time.Duration `envconfig:"NATS_CONNECT_WAIT" default:"10s" desc:"how long to try the first connection; a lost one is retried for ever"`
 
 	// InProcess connects to an embedded server without a socket.
@@ -60,7 +61,20 @@ func (c NATS) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
+	if strings.ContainsAny(c.InboxPrefix, "*> \t\r\n") || strings.HasSuffix(c.InboxPrefix, ".") {
+		errs = append(errs, errors.New("NATS_INBOX_PREFIX: not the beginning of a subject, such as _INBOX_sink"))
+	}
 	return errors.Join(errs...)
+}
+
+// inboxPrefix keeps each service's answers apart from the others', so that the
+// broker's permissions can: of a name such as sink-erase the first part counts.
+func (c NATS) inboxPrefix(name string) string {
+	if c.InboxPrefix != "" {
+		return c.InboxPrefix
+	}
+	service, _, _ := strings.Cut(name, "-")
+	return "_INBOX_" + service
 }
 
 // Conn is a connection to the broker. It is safe for concurrent use.
@@ -68,13 +82,17 @@ type Conn struct {
 	NC  *nats.Conn
 	JS  jetstream.JetStream
 	log *slog.Logger
+
+	other   jetstream.JetStream // of another account, where FindAccounts has found one
+	denials *denials
 }
 
 // Connect connects as the named client. The first connection is tried for
 // cfg.ConnectWait; one that is lost later is restored in the background, during
 // which publishing and acknowledging fail at once instead of being buffered.
 func Connect(ctx context.Context, cfg NATS, name string, log *slog.Logger) (*Conn, error) {
-	opts, err := options(cfg, name, log)
+	denials := &denials{}
+	opts, err := options(cfg, name, denials, log)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +101,7 @@ func Connect(ctx context.Context, cfg NATS, name string, log *slog.Logger) (*Con
 	for {
 		nc, err := nats.Connect(cfg.URL, opts...)
 		if err == nil {
-			return New(nc, log)
+			return open(nc, denials, log)
 		}
 		over := !retryConnect(err) || wait(patience, connectRetry) != nil
 		if ctx.Err() != nil {
@@ -96,14 +114,16 @@ func Connect(ctx context.Context, cfg NATS, name string, log *slog.Logger) (*Con
 }
 
 // New uses a connection that the caller has made and keeps.
-func New(nc *nats.Conn, log *slog.Logger) (*Conn, error) {
+func New(nc *nats.Conn, log *slog.Logger) (*Conn, error) { return open(nc, &denials{}, log) }
+
+func open(nc *nats.Conn, denials *denials, log *slog.Logger) (*Conn, error) {
 	// Without the timeout an answer that never comes would be waited for in memory
 	// for ever.
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(attemptWait))
 	if err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	return &Conn{NC: nc, JS: js, log: log}, nil
+	return &Conn{NC: nc, JS: js, log: log, denials: denials}, nil
 }
 
 // connectRetry is short because a broker that starts beside us is up in well
@@ -115,9 +135,10 @@ func retryConnect(err error) bool {
 	return !errors.Is(err, nats.ErrAuthorization) && !errors.Is(err, nats.ErrSecureConnRequired)
 }
 
-func options(cfg NATS, name string, log *slog.Logger) ([]nats.Option, error) {
+func options(cfg NATS, name string, denials *denials, log *slog.Logger) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name("sluice-" + name),
+		nats.CustomInboxPrefix(cfg.inboxPrefix(name)),
 		nats.Timeout(5 * time.Second),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond),
@@ -134,6 +155,9 @@ func options(cfg NATS, name string, log *slog.Logger) ([]nats.Option, error) {
 			log.Info("broker connection restored", "server", nc.ConnectedServerName())
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			if denials.pass(err) {
+				return // who asked for it says so
+			}
 			attrs := []any{"error", err}
 			if sub != nil {
 				attrs = append(attrs, "subject", sub.Subject)

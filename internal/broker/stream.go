@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -14,23 +15,49 @@ import (
 // EnsureStreams makes each stream exist with what the contract demands. Of a
 // stream that exists, size, age, replicas, storage and placement stay as they
 // are: those are the operator's. Several services may call it at once.
+//
+// Where the broker's permissions let this user make no streams, it waits until the
+// redactor has made what is missing, and leaves what is there as it is.
 func (c *Conn) EnsureStreams(ctx context.Context, streams ...schemas.Stream) error {
 	for _, s := range streams {
-		if err := c.ensureStream(ctx, s); err != nil {
+		err := c.untilMade(ctx, "stream", s.Name, func(ctx context.Context) error { return c.ensureStream(ctx, s) })
+		if err != nil {
 			return fmt.Errorf("set up stream %s: %w", s.Name, explain(err))
 		}
 	}
 	return nil
 }
 
-func (c *Conn) ensureStream(ctx context.Context, s schemas.Stream) error {
-	want := c.streamConfig(s)
-	stream, err := c.JS.Stream(ctx, s.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		stream, err = c.JS.CreateStream(ctx, want)
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another service was faster
-			stream, err = c.JS.Stream(ctx, s.Name)
+// lookAgain is how often a service looks whether the redactor has made what it needs.
+const lookAgain = 500 * time.Millisecond
+
+// untilMade makes something, or waits until the redactor has, where this user may not.
+func (c *Conn) untilMade(ctx context.Context, kind, name string, ensure func(context.Context) error) error {
+	for said := false; ; said = true {
+		err := ensure(ctx)
+		if !errors.Is(err, errDenied) {
+			return err
 		}
+		if !said {
+			c.log.Warn("a "+kind+" is missing that this user of the broker may not make: the redactor makes it when it starts; waiting", "name", name)
+		}
+		if err := wait(ctx, lookAgain); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Conn) ensureStream(ctx context.Context, s schemas.Stream) error {
+	want, stream := c.streamConfig(s), jetstream.Stream(nil)
+	err := c.unlessDenied(ctx, c.api("STREAM.INFO", s.Name), func(ctx context.Context) (err error) {
+		stream, err = c.JetStream(s.Name).Stream(ctx, s.Name)
+		return err
+	})
+	switch {
+	case errors.Is(err, errDenied):
+		return nil // what publishes to it will tell whether it is there
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		stream, err = c.makeStream(ctx, want)
 	}
 	if err != nil {
 		return err
@@ -46,8 +73,27 @@ func (c *Conn) ensureStream(ctx context.Context, s schemas.Stream) error {
 	if same(have, merged) {
 		return nil
 	}
-	_, err = c.JS.UpdateStream(ctx, merged)
+	err = c.unlessDenied(ctx, c.api("STREAM.UPDATE", s.Name), func(ctx context.Context) error {
+		_, err := c.JetStream(s.Name).UpdateStream(ctx, merged)
+		return err
+	})
+	if errors.Is(err, errDenied) {
+		c.log.Warn("a stream is not as this version wants it, and this user of the broker may not change it: start the redactor of this version", "name", s.Name)
+		return nil
+	}
 	return err
+}
+
+func (c *Conn) makeStream(ctx context.Context, want jetstream.StreamConfig) (stream jetstream.Stream, err error) {
+	js := c.JetStream(want.Name)
+	err = c.unlessDenied(ctx, c.api("STREAM.CREATE", want.Name), func(ctx context.Context) error {
+		stream, err = js.CreateStream(ctx, want)
+		return err
+	})
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another service was faster
+		return js.Stream(ctx, want.Name)
+	}
+	return stream, err
 }
 
 func same(a, b jetstream.StreamConfig) bool {

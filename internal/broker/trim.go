@@ -25,7 +25,7 @@ type Replay struct {
 // log that refuses new messages when it is full (DiscardNew) makes room: by age
 // or size alone it would either fill for good or forget a backlog.
 func (c *Conn) Trim(ctx context.Context, r Replay) (uint64, error) {
-	stream, err := c.JS.Stream(ctx, r.Stream)
+	stream, err := c.JetStream(r.Stream).Stream(ctx, r.Stream)
 	if err != nil {
 		return 0, fmt.Errorf("trim %s: %w", r.Stream, err)
 	}

@@ -74,7 +74,7 @@ func tendOutbox(ctx context.Context, args []string, stdout io.Writer) error {
 	if err := daemon.Load("NOTIFIER", &cfg); err != nil {
 		return err
 	}
-	conn, err := broker.Connect(ctx, cfg.NATS, "outbox-"+command, cfg.Logger(os.Stderr))
+	conn, err := broker.Connect(ctx, cfg.NATS, "notifier-outbox-"+command, cfg.Logger(os.Stderr))
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,8 @@ func TestSettingsPage(t *testing.T) {
 	t.Parallel()
 	var page strings.Builder
 	page.WriteString("# Settings\n\nEvery command with every setting, its default and its meaning, as `-h` prints them.\n" +
-		"Settings are environment variables; a misspelt one is refused. Durations are written\nlike `500ms`, `10s`, `5m` or `24h`.\n")
+		"Settings are environment variables; a misspelt one is refused. Durations are written\nlike `500ms`, `10s`, `5m` or `24h`.\n" +
+		"A secret may stand in a file, readable by the service alone, that the variable ending in\n`_FILE` names.\n")
 	for _, args := range [][]string{
 		{"standalone"},
 		{"producer"},

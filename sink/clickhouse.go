@@ -26,8 +26,8 @@ type clickHouse struct {
 
 // openClickHouse connects, again and again while nobody answers. Only wrong
 // settings are an error.
-func openClickHouse(ctx context.Context, dsn string, stats *metrics, log *slog.Logger) (*clickHouse, error) {
-	opts, err := dsnOptions(dsn)
+func openClickHouse(ctx context.Context, server ClickHouse, stats *metrics, log *slog.Logger) (*clickHouse, error) {
+	opts, err := server.options()
 	if err != nil {
 		return nil, err
 	}

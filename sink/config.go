@@ -3,11 +3,7 @@ package sink
 import (
 	"errors"
 	"fmt"
-	"net/url"
-	"strings"
 	"time"
-
-	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"sluice/internal/broker"
 	"sluice/internal/daemon"
@@ -19,7 +15,7 @@ type Config struct {
 	daemon.Process
 	HTTPAddr string `envconfig:"HTTP_ADDR" default:"127.0.0.1:8082" desc:"address of /livez, /readyz and /metrics; empty serves none"`
 
-	ClickHouseURL string `envconfig:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123" desc:"ClickHouse as a clickhouse-go DSN: http://, https:// or clickhouse://; a database in it is ignored"`
+	ClickHouse
 
 	Retention         string `envconfig:"RETENTION" default:"365d" desc:"how long an event without an expiry of its own is kept: 90d, 2w, 12h or days=30;hours=2"`
 	RetentionByTenant string `envconfig:"RETENTION_BY_TENANT" desc:"the same for some tenants: acme=90d,lab=7d"`
@@ -44,7 +40,7 @@ const maxBatchRows = 50_000
 // Validate reports every setting that cannot work.
 func (c Config) Validate() error {
 	errs := []error{c.NATS.Validate()}
-	if _, err := dsnOptions(c.ClickHouseURL); err != nil {
+	if err := c.ClickHouse.validate(); err != nil {
 		errs = append(errs, err)
 	}
 	if _, err := c.retention(); err != nil {
@@ -86,48 +82,4 @@ func (c Config) retention() (retention, error) {
 		return retention{}, err
 	}
 	return r, nil
-}
-
-// dsnOptions reads CLICKHOUSE_URL. Its errors do not repeat it, as it may hold a
-// password.
-func dsnOptions(dsn string) (*clickhouse.Options, error) {
-	bad := errors.New("CLICKHOUSE_URL: not an address such as http://127.0.0.1:8123 or clickhouse://user:password@host:9000")
-	u, err := url.Parse(dsn)
-	if err != nil || u.Host == "" {
-		return nil, bad
-	}
-	params := u.Query()
-	switch u.Scheme {
-	case "http", "clickhouse":
-	case "https":
-		if !params.Has("secure") {
-			params.Set("secure", "true")
-		}
-	default:
-		return nil, bad
-	}
-	u.RawQuery = params.Encode()
-	opts, err := clickhouse.ParseDSN(u.String())
-	if err != nil {
-		return nil, fmt.Errorf("CLICKHOUSE_URL: clickhouse-go does not accept its parameters (%s)", parameterNames(params))
-	}
-	// Every statement names the database, which does not exist before the first
-	// migration.
-	opts.Auth.Database = ""
-	if opts.Compression == nil && !params.Has("compress") {
-		opts.Compression = &clickhouse.Compression{Method: clickhouse.CompressionLZ4}
-	}
-	if !params.Has("dial_timeout") {
-		opts.DialTimeout = 5 * time.Second
-	}
-	opts.ClientInfo.Products = append(opts.ClientInfo.Products, struct{ Name, Version string }{"sluice-sink", daemon.Version})
-	return opts, nil
-}
-
-func parameterNames(params url.Values) string {
-	names := make([]string, 0, len(params))
-	for name := range params {
-		names = append(names, name)
-	}
-	return strings.Join(names, ", ")
 }

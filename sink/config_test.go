@@ -46,7 +46,7 @@ func TestDSN(t *testing.T) {
 		{"clickhouse://u:p@example.org:9000/db?compress=none", clickhouse.Native, false, clickhouse.CompressionNone},
 		{"clickhouse://u:p@example.org:9440?secure=true", clickhouse.Native, true, clickhouse.CompressionLZ4},
 	} {
-		opts, err := dsnOptions(tc.dsn)
+		opts, err := ClickHouse{ClickHouseURL: tc.dsn}.options()
 		if err != nil {
 			t.Errorf("%s: %v", tc.dsn, err)
 			continue
@@ -62,7 +62,7 @@ func TestDSNErrorsHideThePassword(t *testing.T) {
 		"", "127.0.0.1:8123", "ftp://u:hunter2@x", "http://", "http://u:hunter2@x:99999999/%zz", "http://u:hunter2@x?dial_timeout=hunter2",
 		"http://u:hunter2@x:y", "http://u:hun ter2@x", "http://x?password=hunter2&secure=maybe", "://hunter2",
 	} {
-		if _, err := dsnOptions(dsn); err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "CLICKHOUSE_URL") {
+		if _, err := (ClickHouse{ClickHouseURL: dsn}).options(); err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "CLICKHOUSE_URL") {
 			t.Errorf("%q: %v", dsn, err)
 		}
 	}

@@ -57,6 +57,9 @@ func launch(dir, address string) (*engine, error) {
 	return e, nil
 }
 
+// settings are how to reach it.
+func (e *engine) settings() ClickHouse { return ClickHouse{ClickHouseURL: e.url} }
+
 // kill ends the process with SIGKILL.
 func (e *engine) kill() {
 	_ = e.cmd.Process.Kill()

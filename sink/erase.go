@@ -37,7 +37,7 @@ type Erasure struct {
 // broker out of reach the rows are erased all the same, and it is an error that copies
 // may remain.
 func Erase(ctx context.Context, cfg Config, e Erasure, out, progress io.Writer) error {
-	table, err := openStored(ctx, cfg.ClickHouseURL)
+	table, err := openStored(ctx, cfg.ClickHouse)
 	if err != nil {
 		return err
 	}

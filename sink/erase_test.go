@@ -113,7 +113,7 @@ func startPipeline(t *testing.T) *pipeline {
 	mq := startBroker(t)
 	p.broker, p.conn = mq.StoreDir(), connect(t, mq)
 	p.cfg = testConfig(mq.ClientURL(), p.engine.url)
-	if _, err := Migrate(t.Context(), p.engine.url); err != nil {
+	if _, err := Migrate(t.Context(), p.engine.settings()); err != nil {
 		t.Fatal(err)
 	}
 	// So that a search of the files finds what they say.
@@ -257,7 +257,7 @@ func TestEraseInParts(t *testing.T) {
 	if got := p.engine.query(t, countRows); got != rows(40) {
 		t.Errorf("stopped at once, it leaves %s", got)
 	}
-	table, err := openStored(t.Context(), p.engine.url)
+	table, err := openStored(t.Context(), p.engine.settings())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func benchmarkInsert(b *testing.B, rows int) {
 		b.Skip(err)
 	}
 	defer e.kill()
-	if _, err := Migrate(context.Background(), e.url); err != nil {
+	if _, err := Migrate(context.Background(), e.settings()); err != nil {
 		b.Fatal(err)
 	}
 	if s := os.Getenv("SINK_BENCH_SETTINGS"); s != "" {
@@ -41,7 +41,7 @@ func benchmarkInsert(b *testing.B, rows int) {
 			b.Fatal(err)
 		}
 	}
-	db, err := openClickHouse(context.Background(), e.url, newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	db, err := openClickHouse(context.Background(), e.settings(), newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}

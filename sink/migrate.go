@@ -28,19 +28,19 @@ var ErrNewerSchema = errors.New("the table was migrated by a newer sink")
 // Migrate brings the database to this binary's schema and returns the names of
 // the migrations it applied. Several may run at once: one does the work, the
 // others wait for it. One that was killed is taken over after a minute.
-func Migrate(ctx context.Context, dsn string) ([]string, error) {
+func Migrate(ctx context.Context, server ClickHouse) ([]string, error) {
 	files, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
-	return migrate(ctx, dsn, files, goose.NewGoMigration(3, &goose.GoFunc{RunDB: moveByExpiry}, nil))
+	return migrate(ctx, server, files, goose.NewGoMigration(3, &goose.GoFunc{RunDB: moveByExpiry}, nil))
 }
 
 // migrationTimeout is how long one statement may take: some copy the table.
 const migrationTimeout = 24 * time.Hour
 
-func migrate(ctx context.Context, dsn string, files fs.FS, steps ...*goose.Migration) ([]string, error) {
-	opts, err := dsnOptions(dsn)
+func migrate(ctx context.Context, server ClickHouse, files fs.FS, steps ...*goose.Migration) ([]string, error) {
+	opts, err := server.options()
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func versionTwo(t *testing.T, ch *engine, rows int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := migrate(t.Context(), ch.url, files, stopAt(2)); err == nil || !strings.Contains(err.Error(), "0003_by_expiry") {
+	if _, err := migrate(t.Context(), ch.settings(), files, stopAt(2)); err == nil || !strings.Contains(err.Error(), "0003_by_expiry") {
 		t.Fatalf("migrate to version 2: %v", err)
 	}
 	ch.query(t, fmt.Sprintf("INSERT INTO sluice.events (pk, tenant, action, created, expires, context, user, brand, extra) SELECT "+
@@ -47,7 +47,7 @@ func TestMoveRowsOfVersionTwo(t *testing.T) {
 	versionTwo(t, ch, 2000)
 	done := make(chan error)
 	for range 4 {
-		go func() { _, err := Migrate(context.Background(), ch.url); done <- err }()
+		go func() { _, err := Migrate(context.Background(), ch.settings()); done <- err }()
 	}
 	for range 4 {
 		if err := <-done; err != nil {
@@ -84,7 +84,7 @@ func TestMoveGoesOnWhereItEnded(t *testing.T) {
 			if after > 3 {
 				ch.query(t, "EXCHANGE TABLES "+eventsTable+" AND "+nextTable)
 			}
-			if _, err := Migrate(t.Context(), ch.url); err != nil {
+			if _, err := Migrate(t.Context(), ch.settings()); err != nil {
 				t.Fatal(err)
 			}
 			checkMoved(t, ch, 500)
@@ -95,7 +95,7 @@ func TestMoveGoesOnWhereItEnded(t *testing.T) {
 // The DEFAULT of the columns says what the sink does.
 func TestDefaultsAreTheSinks(t *testing.T) {
 	ch := cleanEngine(t)
-	if _, err := Migrate(t.Context(), ch.url); err != nil {
+	if _, err := Migrate(t.Context(), ch.settings()); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range leavings {
@@ -150,7 +150,7 @@ func TestMigrationLock(t *testing.T) {
 
 func openDB(t *testing.T, ch *engine) *sql.DB {
 	t.Helper()
-	opts, err := dsnOptions(ch.url)
+	opts, err := ch.settings().options()
 	if err != nil {
 		t.Fatal(err)
 	}

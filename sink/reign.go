@@ -70,7 +70,7 @@ func (r *reign) run(ctx context.Context) error {
 // prepare makes the table and the consumer what they should be, and returns when
 // the stream was made.
 func (r *reign) prepare(ctx context.Context) (jetstream.Consumer, time.Time, error) {
-	if err := migrateWhenReachable(ctx, r.cfg.ClickHouseURL, r.log); err != nil {
+	if err := migrateWhenReachable(ctx, r.cfg.ClickHouse, r.log); err != nil {
 		return nil, time.Time{}, err
 	}
 	consumer, err := r.conn.EnsureConsumer(ctx, schemas.SinkConsumer())

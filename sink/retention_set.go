@@ -83,7 +83,7 @@ func SetRetention(ctx context.Context, cfg Config, args []string, dryRun bool, o
 	if err != nil {
 		return err
 	}
-	table, err := openStored(ctx, cfg.ClickHouseURL)
+	table, err := openStored(ctx, cfg.ClickHouse)
 	if err != nil {
 		return err
 	}

@@ -69,10 +69,10 @@ type stored struct {
 // store puts rows into the table as the sink does, in one batch.
 func store(t *testing.T, e *engine, settings retention, all ...stored) {
 	t.Helper()
-	if _, err := Migrate(t.Context(), e.url); err != nil {
+	if _, err := Migrate(t.Context(), e.settings()); err != nil {
 		t.Fatal(err)
 	}
-	db, err := openClickHouse(t.Context(), e.url, newMetrics(daemon.NewTelemetry().Registry), slog.New(slog.DiscardHandler))
+	db, err := openClickHouse(t.Context(), e.settings(), newMetrics(daemon.NewTelemetry().Registry), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestSetRetentionInterrupted(t *testing.T) {
 // it are one.
 func TestLeavesAgree(t *testing.T) {
 	e := cleanEngine(t)
-	if _, err := Migrate(t.Context(), e.url); err != nil {
+	if _, err := Migrate(t.Context(), e.settings()); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range leavings {

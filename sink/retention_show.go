@@ -101,7 +101,7 @@ func ShowRetention(ctx context.Context, cfg Config) (RetentionReport, error) {
 	if err != nil {
 		return RetentionReport{}, err
 	}
-	table, err := openStored(ctx, cfg.ClickHouseURL)
+	table, err := openStored(ctx, cfg.ClickHouse)
 	if err != nil {
 		return RetentionReport{}, err
 	}

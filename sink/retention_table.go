@@ -20,8 +20,8 @@ const mutationPatience = 7 * 24 * time.Hour
 
 // openStored connects, and fails if nobody answers or the table is not as this version
 // makes it.
-func openStored(ctx context.Context, dsn string) (*storedEvents, error) {
-	opts, err := dsnOptions(dsn)
+func openStored(ctx context.Context, server ClickHouse) (*storedEvents, error) {
+	opts, err := server.options()
 	if err != nil {
 		return nil, err
 	}

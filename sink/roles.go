@@ -13,10 +13,10 @@ import (
 var rolesFile string
 
 // ApplyRoles makes the roles of readers and the row policies that keep a tenant's
-// analysts to their tenant. It may be run again. The user of the DSN needs access
+// analysts to their tenant. It may be run again. The user of CLICKHOUSE_URL needs access
 // management, which ClickHouse's default user has only where it is configured.
-func ApplyRoles(ctx context.Context, dsn string) error {
-	opts, err := dsnOptions(dsn)
+func ApplyRoles(ctx context.Context, server ClickHouse) error {
+	opts, err := server.options()
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 // and what they grant can be compared with what there is.
 func TestRoles(t *testing.T) {
 	ch := cleanEngine(t)
-	if _, err := Migrate(t.Context(), ch.url); err != nil {
+	if _, err := Migrate(t.Context(), ch.settings()); err != nil {
 		t.Fatal(err)
 	}
 	granted := map[string]bool{}
@@ -32,7 +32,7 @@ func TestRoles(t *testing.T) {
 	if len(granted) > 0 {
 		t.Errorf("granted, but not there: %v", granted)
 	}
-	if err := ApplyRoles(t.Context(), ch.url); err == nil || !strings.Contains(err.Error(), "497") {
+	if err := ApplyRoles(t.Context(), ch.settings()); err == nil || !strings.Contains(err.Error(), "497") {
 		t.Errorf("the embedded engine keeps roles now, so they can be tested: %v", err)
 	}
 }

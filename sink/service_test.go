@@ -58,7 +58,7 @@ func natsSettings(url string) broker.NATS {
 func testConfig(natsURL, clickHouseURL string) Config {
 	return Config{
 		NATS: natsSettings(natsURL), Process: daemon.Process{Telemetry: daemon.NewTelemetry()},
-		ClickHouseURL: clickHouseURL, Retention: "3650d",
+		ClickHouse: ClickHouse{ClickHouseURL: clickHouseURL}, Retention: "3650d",
 		BatchRows: 1000, BatchBytes: 16 << 20, BatchAge: 50 * time.Millisecond, DrainTimeout: 15 * time.Second,
 	}
 }
@@ -338,7 +338,7 @@ func TestServiceStoresManyExpiries(t *testing.T) {
 func TestServiceRemovesWhatHasExpired(t *testing.T) {
 	ch, mq := cleanEngine(t), startBroker(t)
 	conn := connect(t, mq)
-	if _, err := Migrate(t.Context(), ch.url); err != nil {
+	if _, err := Migrate(t.Context(), ch.settings()); err != nil {
 		t.Fatal(err)
 	}
 	ch.query(t, "ALTER TABLE sluice.events MODIFY SETTING merge_with_ttl_timeout = 1")

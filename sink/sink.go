@@ -56,7 +56,7 @@ func run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	db, err := openClickHouse(ctx, cfg.ClickHouseURL, stats, log)
+	db, err := openClickHouse(ctx, cfg.ClickHouse, stats, log)
 	if err != nil {
 		return err
 	}
@@ -103,9 +103,9 @@ func brokerAway(err error) bool {
 }
 
 // migrateWhenReachable migrates, again while ClickHouse cannot be reached.
-func migrateWhenReachable(ctx context.Context, dsn string, log *slog.Logger) error {
+func migrateWhenReachable(ctx context.Context, server ClickHouse, log *slog.Logger) error {
 	for delay := retryFirst; ; delay = min(2*delay, pingLast) {
-		applied, err := Migrate(ctx, dsn)
+		applied, err := Migrate(ctx, server)
 		if err == nil {
 			for _, m := range applied {
 				log.Info("migrated the table", "migration", m)

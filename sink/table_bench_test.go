@@ -53,7 +53,7 @@ func BenchmarkTable(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	if _, err := Migrate(b.Context(), e.url); err != nil {
+	if _, err := Migrate(b.Context(), e.settings()); err != nil {
 		b.Fatal(err)
 	}
 	insertGenerated(b, e, 100_000)
@@ -77,7 +77,7 @@ func insertGenerated(b *testing.B, e *engine, count int) {
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	db, err := openClickHouse(b.Context(), e.url, newMetrics(daemon.NewTelemetry().Registry), slog.New(slog.DiscardHandler))
+	db, err := openClickHouse(b.Context(), e.settings(), newMetrics(daemon.NewTelemetry().Registry), slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -170,7 +170,7 @@ func TestServiceStoresOnceWhenAnswersGetLost(t *testing.T) {
 func TestServiceQuarantinesWhatIsRefused(t *testing.T) {
 	ch, mq := cleanEngine(t), startBroker(t)
 	conn := connect(t, mq)
-	if _, err := Migrate(t.Context(), ch.url); err != nil {
+	if _, err := Migrate(t.Context(), ch.settings()); err != nil {
 		t.Fatal(err)
 	}
 	ch.query(t, "ALTER TABLE sluice.events ADD CONSTRAINT no_poison CHECK username != 'poison'")
@@ -217,7 +217,7 @@ func TestServiceQuarantinesWhatIsRefused(t *testing.T) {
 func TestServiceStoresAllButTheRefused(t *testing.T) {
 	ch, mq := cleanEngine(t), startBroker(t)
 	conn := connect(t, mq)
-	if _, err := Migrate(t.Context(), ch.url); err != nil {
+	if _, err := Migrate(t.Context(), ch.settings()); err != nil {
 		t.Fatal(err)
 	}
 	ch.query(t, "ALTER TABLE sluice.events ADD CONSTRAINT no_poison CHECK username != 'poison'")
@@ -250,14 +250,14 @@ func TestMigrateTwiceAndAtOnce(t *testing.T) {
 	ch := cleanEngine(t)
 	done := make(chan error)
 	for range 4 {
-		go func() { _, err := Migrate(context.Background(), ch.url); done <- err }()
+		go func() { _, err := Migrate(context.Background(), ch.settings()); done <- err }()
 	}
 	for range 4 {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	}
-	applied, err := Migrate(t.Context(), ch.url)
+	applied, err := Migrate(t.Context(), ch.settings())
 	if err != nil || len(applied) != 0 {
 		t.Errorf("once more: %v, %v", applied, err)
 	}
@@ -268,11 +268,11 @@ func TestMigrateTwiceAndAtOnce(t *testing.T) {
 
 func TestMigrateRefusesANewerSchema(t *testing.T) {
 	ch, mq := cleanEngine(t), startBroker(t)
-	if _, err := Migrate(t.Context(), ch.url); err != nil {
+	if _, err := Migrate(t.Context(), ch.settings()); err != nil {
 		t.Fatal(err)
 	}
 	ch.query(t, "INSERT INTO sluice.schema_version (version_id, is_applied) VALUES (9999, 1)")
-	if _, err := Migrate(t.Context(), ch.url); !errors.Is(err, ErrNewerSchema) {
+	if _, err := Migrate(t.Context(), ch.settings()); !errors.Is(err, ErrNewerSchema) {
 		t.Errorf("Migrate: %v", err)
 	}
 	err := Run(t.Context(), testConfig(mq.ClientURL(), ch.url), slog.New(slog.DiscardHandler))
@@ -289,14 +289,14 @@ func TestMigrateNeedsARecentClickHouse(t *testing.T) {
 			t.Errorf("tooOld(%q) = %t", version, got)
 		}
 	}
-	if _, err := Migrate(t.Context(), "http://"+freeAddress(t)); err == nil || !unreachable(err) || !strings.Contains(err.Error(), "CLICKHOUSE_URL") {
+	if _, err := Migrate(t.Context(), ClickHouse{ClickHouseURL: "http://" + freeAddress(t)}); err == nil || !unreachable(err) || !strings.Contains(err.Error(), "CLICKHOUSE_URL") {
 		t.Errorf("nobody there: %v", err)
 	}
 }
 
 func TestMigrateNamesWhatFailed(t *testing.T) {
 	ch := cleanEngine(t)
-	_, err := migrate(t.Context(), ch.url, fstest.MapFS{"0001_bad.sql": {Data: []byte("-- +goose NO TRANSACTION\n-- +goose Up\nCREATE TABLE sluice.x (a Nonsense) ENGINE = Memory;\n")}})
+	_, err := migrate(t.Context(), ch.settings(), fstest.MapFS{"0001_bad.sql": {Data: []byte("-- +goose NO TRANSACTION\n-- +goose Up\nCREATE TABLE sluice.x (a Nonsense) ENGINE = Memory;\n")}})
 	if err == nil || !strings.Contains(err.Error(), "0001_bad.sql") || !strings.Contains(err.Error(), "Nonsense") {
 		t.Errorf("got %v", err)
 	}
@@ -305,10 +305,10 @@ func TestMigrateNamesWhatFailed(t *testing.T) {
 // The look-up finds exactly the pks that are there, whatever their bytes.
 func TestLookup(t *testing.T) {
 	ch := cleanEngine(t)
-	if _, err := Migrate(t.Context(), ch.url); err != nil {
+	if _, err := Migrate(t.Context(), ch.settings()); err != nil {
 		t.Fatal(err)
 	}
-	db, err := openClickHouse(t.Context(), ch.url, newMetrics(daemon.NewTelemetry().Registry), slog.New(slog.DiscardHandler))
+	db, err := openClickHouse(t.Context(), ch.settings(), newMetrics(daemon.NewTelemetry().Registry), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,10 +342,10 @@ func TestLookup(t *testing.T) {
 // A token is a token: the same block under it is stored once.
 func TestInsertTokenAndErrors(t *testing.T) {
 	ch := cleanEngine(t)
-	if _, err := Migrate(t.Context(), ch.url); err != nil {
+	if _, err := Migrate(t.Context(), ch.settings()); err != nil {
 		t.Fatal(err)
 	}
-	db, err := openClickHouse(t.Context(), ch.url, newMetrics(daemon.NewTelemetry().Registry), slog.New(slog.DiscardHandler))
+	db, err := openClickHouse(t.Context(), ch.settings(), newMetrics(daemon.NewTelemetry().Registry), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

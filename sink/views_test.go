@@ -39,7 +39,7 @@ var viewEvents = []struct {
 
 func TestViews(t *testing.T) {
 	ch := cleanEngine(t)
-	if _, err := Migrate(t.Context(), ch.url); err != nil {
+	if _, err := Migrate(t.Context(), ch.settings()); err != nil {
 		t.Fatal(err)
 	}
 	values := make([]string, len(viewEvents))

@@ -38,8 +38,8 @@ type Config struct {
 // Load reads the settings of all parts from the environment.
 func Load() (Config, error) {
 	cfg := Config{Out: os.Stdout}
-	_, cfg.ExternalNATS = os.LookupEnv("NATS_URL")
-	_, cfg.ExternalClickHouse = os.LookupEnv("CLICKHOUSE_URL")
+	cfg.ExternalNATS = isSet("NATS_URL") || isSet("NATS_URL_FILE")
+	cfg.ExternalClickHouse = isSet("CLICKHOUSE_URL") || isSet("CLICKHOUSE_URL_FILE")
 	for prefix, settings := range map[string]any{
 		"STANDALONE": &cfg, "REDACTOR": &cfg.Redactor, "SINK": &cfg.Sink, "NOTIFIER": &cfg.Notifier,
 	} {
@@ -48,6 +48,11 @@ func Load() (Config, error) {
 		}
 	}
 	return cfg, nil
+}
+
+func isSet(name string) bool {
+	_, set := os.LookupEnv(name)
+	return set
 }
 
 // Validate reports every setting that cannot work.

@@ -52,6 +52,12 @@ func run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	}
 	defer stopHTTP()
 
+	stopPprof, err := daemon.ServePprof(ctx, cfg.PprofAddr)
+	if err != nil {
+		return err
+	}
+	defer stopPprof()
+
 	at := endpoints{NATS: cfg.Redactor.URL, ClickHouse: cfg.Sink.ClickHouseURL, HTTP: cfg.HTTPAddr}
 	var inProcess nats.InProcessConnProvider
 	if !cfg.ExternalNATS {

@@ -22,11 +22,11 @@ import (
 
 // NATS says how to reach the broker. Every service embeds it in its settings.
 type NATS struct {
-	URL         string        `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"broker address, several separated by commas; tls:// demands TLS"`
+	URL         string        `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"broker address, several separated by commas; tls:// demands TLS" secret:"true"`
 	Creds       string        `envconfig:"NATS_CREDS" desc:"file with the credentials (JWT and seed) of this service"`
 	NKeyFile    string        `envconfig:"NATS_NKEY_FILE" desc:"file with the nkey seed of this service"`
 	User        string        `envconfig:"NATS_USER" desc:"user name"`
-	Password    string        `envconfig:"NATS_PASSWORD" desc:"password of NATS_USER"`
+	Password    string        `envconfig:"NATS_PASSWORD" desc:"password of NATS_USER" secret:"true"`
 	CA          string        `envconfig:"NATS_CA" desc:"file with the certificate authority of the broker, PEM"`
 	Cert        string        `envconfig:"NATS_CERT" desc:"file with this service's certificate, PEM"`
 	Key         string        `envconfig:"NATS_KEY" desc:"file with the key of NATS_CERT, PEM"`

@@ -11,6 +11,7 @@ import (
 // and where to serve health and metrics.
 type Process struct {
 	Logging
+	PprofAddr string `envconfig:"PPROF_ADDR" desc:"loopback address of /debug/pprof, Go's profiles of the process; empty serves none"`
 	// Telemetry is where the service reports; Service makes one.
 	Telemetry *Telemetry `ignored:"true"`
 }
@@ -28,6 +29,11 @@ func Service(ctx context.Context, name, addr string, process *Process,
 		return err
 	}
 	defer stop()
+	stopPprof, err := ServePprof(ctx, process.PprofAddr)
+	if err != nil {
+		return err
+	}
+	defer stopPprof()
 	log.Info("starting", "version", Version, "http_addr", addr)
 	if err := run(ctx, log); err != nil && !Stopped(ctx, err) {
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"reflect"
 	"slices"
@@ -24,6 +25,9 @@ type Validator interface{ Validate() error }
 // environment and validates them. Each tag names the whole variable. A variable
 // with the given prefix that no setting has is an error, since it is a typing
 // mistake that would otherwise pass in silence.
+//
+// A string that is tagged secret:"true" may come from a file instead, which the variable
+// of its name and _FILE names. A file that everybody may read is warned of on stderr.
 func Load(prefix string, settings any) error {
 	if err := unknown(prefix, settings); err != nil {
 		return err
@@ -35,12 +39,30 @@ func Load(prefix string, settings any) error {
 		}
 		return Usage("%w", err)
 	}
+	warnings, err := readSecrets(reflect.ValueOf(settings).Elem())
+	if err != nil {
+		return Usage("%w", err)
+	}
+	warn(settings, warnings)
 	if v, ok := settings.(Validator); ok {
 		if err := v.Validate(); err != nil {
 			return Usage("%w", err)
 		}
 	}
 	return nil
+}
+
+// warn logs as the settings say.
+func warn(settings any, warnings []string) {
+	log := slog.Default()
+	if l, ok := settings.(interface {
+		Logger(w io.Writer) *slog.Logger
+	}); ok {
+		log = l.Logger(os.Stderr)
+	}
+	for _, warning := range warnings {
+		log.Warn(warning)
+	}
 }
 
 func typeWord(name string) string {
@@ -65,6 +87,9 @@ func unknown(prefix string, settings any) error {
 	var known []string
 	for _, s := range list(reflect.TypeOf(settings).Elem()) {
 		known = append(known, s.name)
+		if s.file != "" {
+			known = append(known, s.file)
+		}
 	}
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
@@ -137,13 +162,17 @@ func Settings(settings ...any) []Setting {
 			if !seen[s.name] {
 				seen[s.name] = true
 				out = append(out, Setting{Name: s.name, Default: s.def, Meaning: s.desc})
+				if s.file != "" {
+					out = append(out, Setting{Name: s.file, Meaning: "file that holds " + s.name + ", instead"})
+				}
 			}
 		}
 	}
 	return out
 }
 
-type setting struct{ name, def, desc string }
+// setting is a field's variable; file is the one that names a secret's file.
+type setting struct{ name, def, desc, file string }
 
 func list(t reflect.Type) []setting {
 	var out []setting
@@ -151,7 +180,7 @@ func list(t reflect.Type) []setting {
 		switch name := f.Tag.Get("envconfig"); {
 		case f.Tag.Get("ignored") == "true":
 		case name != "":
-			out = append(out, setting{name, f.Tag.Get("default"), f.Tag.Get("desc")})
+			out = append(out, setting{name, f.Tag.Get("default"), f.Tag.Get("desc"), secretFile(name, f.Tag)})
 		case f.Type.Kind() == reflect.Struct:
 			out = append(out, list(f.Type)...)
 		}

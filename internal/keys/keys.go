@@ -126,17 +126,7 @@ func (f Folder) missing(name string, content func() ([]byte, error)) (made []str
 
 // write puts a file in place, readable by its owner alone.
 func (f Folder) write(name string, content []byte) error {
-	temporary, err := os.CreateTemp(f.Dir, "."+name+"-*") // with mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temporary.Name()) }() // gone already where all went well
-	_, err = temporary.Write(content)
-	err = errors.Join(err, temporary.Sync(), temporary.Close())
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return os.Rename(temporary.Name(), f.path(name))
+	return write(f.Dir, name, content, 0o600)
 }
 
 func (f Folder) path(name string) string { return filepath.Join(f.Dir, name) }

@@ -18,6 +18,7 @@ type config struct {
 	Dir     string `envconfig:"KEYS_DIR" default:"deploy/keys" desc:"folder of the keys; made if missing, readable by its owner alone"`
 	Tenants string `envconfig:"TENANTS" default:"default" desc:"tenants to have users at the broker, separated by blanks; those that have keep theirs"`
 	Names   string `envconfig:"KEYS_NAMES" desc:"further names or addresses of the servers for their certificates, separated by blanks"`
+	HandOut string `envconfig:"KEYS_HAND_OUT" desc:"folder that holds one for each container, to put there what that container may read (docs/containers.md); empty for none"`
 }
 
 func run(_ context.Context, args []string) error {
@@ -37,7 +38,13 @@ func run(_ context.Context, args []string) error {
 	if err := daemon.Load("KEYS", &cfg); err != nil {
 		return err
 	}
-	made, err := keys.Folder{Dir: cfg.Dir, Tenants: strings.Fields(cfg.Tenants), Names: strings.Fields(cfg.Names)}.Make()
+	folder := keys.Folder{Dir: cfg.Dir, Tenants: strings.Fields(cfg.Tenants), Names: strings.Fields(cfg.Names)}
+	made, err := folder.Make()
+	if err == nil && cfg.HandOut != "" {
+		var tokens []string
+		tokens, err = folder.HandOut(cfg.HandOut)
+		made = append(made, tokens...)
+	}
 	for _, name := range made {
 		fmt.Println("made " + name)
 	}

@@ -40,6 +40,11 @@ func run(ctx context.Context, args []string) error {
 	case args[0] == "-version" || args[0] == "--version":
 		fmt.Println(daemon.Version)
 		return nil
+	case args[0] == "-health" || args[0] == "--health":
+		if err := daemon.Load("NOTIFIER", &cfg); err != nil {
+			return err
+		}
+		return daemon.Health(ctx, cfg.HTTPAddr, "HTTP_ADDR", os.Stdout)
 	case slices.Contains([]string{"explain", "watch", "silence", "acknowledge", "rules", "test", "outbox"}, args[0]) && daemon.AskedForHelp(args[1:]):
 		return help().Print(os.Stdout, &cfg)
 	case args[0] == "explain":
@@ -78,6 +83,7 @@ func help() daemon.Help {
 			{"notifier test RECEIVER", "send a sample alert to a receiver of NOTIFIER_CONFIG and say what happened"},
 			{"notifier outbox list [-json] [RECEIVER]", "list receivers, and the alerts that one has not taken and why"},
 			{"notifier outbox replay RECEIVER [SEQ...]", "have them delivered again, all or those, and enable the receiver if it is disabled"},
+			{"notifier -health", "ask the running service whether it is ready: exit 0 if so, 1 if not"},
 			{"notifier -version", "print the version"},
 		},
 	}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"sluice/internal/daemon"
@@ -19,10 +17,9 @@ import (
 type apiSettings struct {
 	PublishSettings
 
-	URL       string `envconfig:"PRODUCER_AUTHENTIK_URL" desc:"where authentik is, such as https://auth.example.com"`
-	Token     string `envconfig:"PRODUCER_AUTHENTIK_TOKEN" desc:"its API token, which needs the permission to view events; better use a file"`
-	TokenFile string `envconfig:"PRODUCER_AUTHENTIK_TOKEN_FILE" desc:"file that holds the token"`
-	CA        string `envconfig:"PRODUCER_AUTHENTIK_CA" desc:"file with the certificates to trust, instead of the system's"`
+	URL   string `envconfig:"PRODUCER_AUTHENTIK_URL" desc:"where authentik is, such as https://auth.example.com"`
+	Token string `envconfig:"PRODUCER_AUTHENTIK_TOKEN" desc:"its API token, which needs the permission to view events; better use a file" secret:"true"`
+	CA    string `envconfig:"PRODUCER_AUTHENTIK_CA" desc:"file with the certificates to trust, instead of the system's"`
 }
 
 // Validate implements daemon.Validator.
@@ -31,7 +28,7 @@ func (s *apiSettings) Validate() error {
 	if s.URL == "" {
 		err = errors.Join(err, errors.New("PRODUCER_AUTHENTIK_URL: say where authentik is, such as https://auth.example.com"))
 	}
-	if (s.Token == "") == (s.TokenFile == "") {
+	if s.Token == "" {
 		err = errors.Join(err, errors.New("set one of PRODUCER_AUTHENTIK_TOKEN_FILE and PRODUCER_AUTHENTIK_TOKEN"))
 	}
 	return err
@@ -89,11 +86,8 @@ func publishAPI(ctx context.Context, args []string) error {
 	if err := schemas.CheckTenant(cfg.Tenant); err != nil {
 		return daemon.Usage("-tenant: %w", err)
 	}
-	token, err := settings.token()
-	if err != nil {
-		return err
-	}
-	if cfg.Client, err = authentik.NewClient(settings.URL, token, settings.CA); err != nil {
+	var err error
+	if cfg.Client, err = authentik.NewClient(settings.URL, settings.Token, settings.CA); err != nil {
 		return daemon.Usage("authentik-api: PRODUCER_AUTHENTIK_*: %w", err)
 	}
 	book, err := authentik.OpenBook(*stateFile)
@@ -111,17 +105,4 @@ func publishAPI(ctx context.Context, args []string) error {
 		return err
 	}
 	return publishReader(ctx, &settings.PublishSettings, screen, book, reader, cfg.Follow)
-}
-
-// token is that of the environment or the file, without the line end that editors
-// leave.
-func (s *apiSettings) token() (string, error) {
-	if s.TokenFile == "" {
-		return s.Token, nil
-	}
-	text, err := os.ReadFile(s.TokenFile)
-	if err != nil {
-		return "", fmt.Errorf("PRODUCER_AUTHENTIK_TOKEN_FILE: %w", err)
-	}
-	return strings.TrimSpace(string(text)), nil
 }

@@ -9,34 +9,41 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
 	"sluice/internal/daemon"
+	"sluice/producer"
 	"sluice/producer/generate"
+	"sluice/producer/intake"
 )
 
 var generateHelp = daemon.Help{
-	Name: "producer generate [-n N] [-rate R] [-seed S] [-start TIME] [-secret-rate R] [-secrets FILE]",
+	Name: "producer generate [-n N] [-rate R] [-seed S] [-start TIME] [-secret-rate R] [-secrets FILE] [-publish]",
 	Summary: `Writes synthetic audit events to stdout, one JSON object per line: the life of one
 organisation in all 24 actions of authentik, with made-up passwords, tokens and
 other secrets planted in some of them. The same seed and start give the same bytes.
 
-  producer generate -n 1000 | producer publish`,
+  producer generate -n 1000 | producer publish
+
+With -publish it publishes them itself, where there is no shell for a pipe. The
+settings are for that.`,
 	Commands: [][2]string{
 		{"-n N", "how many events (default 1000); 0 goes on until interrupted"},
 		{"-rate R", "events per second, evenly (default 0: as fast as they are read); may be less than 1"},
 		{"-seed S", "which organisation and what happens in it (default 1)"},
 		{"-start TIME", "time before the first event, RFC 3339 (default " + generate.DefaultStart().Format(time.RFC3339) +
-			"); events older than the retention are not kept"},
+			"), or now; events older than the retention are not kept"},
 		{"-secret-rate R", "share of the events that carry a secret, 0 to 1 (default 0.05)"},
 		{"-secrets FILE", "list the secrets there, a JSON object per line: pk, action, pointer, carrier, value, and encoded, as it stands in the bytes"},
+		{"-publish", "publish them, and end like producer publish"},
 	},
 }
 
 func generateEvents(ctx context.Context, args []string) error {
 	if daemon.AskedForHelp(args) {
-		return generateHelp.Print(os.Stdout)
+		return generateHelp.Print(os.Stdout, new(PublishSettings))
 	}
 	var cfg generate.Config
 	flags := flag.NewFlagSet("producer generate", flag.ContinueOnError)
@@ -44,12 +51,16 @@ func generateEvents(ctx context.Context, args []string) error {
 	n := flags.Int("n", 1000, "")
 	rate := flags.Float64("rate", 0, "")
 	flags.Uint64Var(&cfg.Seed, "seed", 1, "")
-	flags.TextVar(&cfg.Start, "start", time.Time{}, "")
+	flags.Func("start", "", func(value string) (err error) {
+		cfg.Start, err = startOf(value)
+		return err
+	})
 	flags.Float64Var(&cfg.SecretRate, "secret-rate", generate.DefaultSecretRate, "")
 	secretsFile := flags.String("secrets", "", "")
+	toBroker := flags.Bool("publish", false, "")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		return generateHelp.Print(os.Stdout)
+		return generateHelp.Print(os.Stdout, new(PublishSettings))
 	case err != nil:
 		return daemon.Usage("generate: %w", err)
 	case flags.NArg() > 0:
@@ -68,10 +79,18 @@ func generateEvents(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	events := generate.New(cfg)
+	if *toBroker {
+		err := publishGenerated(ctx, func(w io.Writer) error {
+			_, err := writeEvents(ctx, w, events, secrets.add, *n, *rate)
+			return err
+		})
+		return errors.Join(err, secrets.close())
+	}
 	// Whoever reads may have enough: that is a write error then, not a signal
 	// that ends the process.
 	signal.Ignore(syscall.SIGPIPE)
-	written, err := writeEvents(ctx, os.Stdout, generate.New(cfg), secrets.add, *n, *rate)
+	written, err := writeEvents(ctx, os.Stdout, events, secrets.add, *n, *rate)
 	if e := secrets.close(); e != nil && (err == nil || errors.Is(err, syscall.EPIPE)) {
 		return fmt.Errorf("write the list of secrets: %w", e)
 	}
@@ -84,6 +103,39 @@ func generateEvents(ctx context.Context, args []string) error {
 		return fmt.Errorf("interrupted after %d of %d events", written, *n)
 	}
 	return nil
+}
+
+// startOf reads -start.
+func startOf(value string) (time.Time, error) {
+	if value == "now" {
+		return time.Now(), nil
+	}
+	return time.Parse(time.RFC3339, value)
+}
+
+// publishGenerated publishes what generate writes, as producer publish does with
+// what it reads. The one end of the pipe that fails first ends the other.
+func publishGenerated(ctx context.Context, generate func(io.Writer) error) error {
+	var settings PublishSettings
+	if err := daemon.Load("PRODUCER", &settings); err != nil {
+		return err
+	}
+	encoder, err := producer.NewEncoder(settings.Tenant)
+	if err != nil {
+		return daemon.Usage("PRODUCER_TENANT: %w", err)
+	}
+	encoder.NewPK = intake.NewIdentity(settings.Tenant).PK
+	r, w := io.Pipe()
+	var writer sync.WaitGroup
+	defer func() {
+		_ = r.Close() // ends a generator that still writes
+		writer.Wait()
+	}()
+	input := intake.Input{Name: "generated", Open: func() (io.ReadCloser, error) {
+		writer.Go(func() { w.CloseWithError(generate(w)) })
+		return r, nil
+	}}
+	return publishInputs(ctx, &settings, encoder, []intake.Input{input}, 0)
 }
 
 const (

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/producer/generate"
+	"sluice/producer/internal/brokertest"
 )
 
 func noted(*generate.Event) {}
@@ -84,5 +85,26 @@ func TestWriteEventsEndsWithItsContext(t *testing.T) {
 				t.Errorf("rate %v: %d written, %d arrived, %v", rate, written, lines, err)
 			}
 		})
+	}
+}
+
+// A container of the producer has no shell for the pipe.
+func TestGeneratePublishes(t *testing.T) {
+	b := brokertest.Start(t)
+	stream := b.Raw(0)
+	args := []string{"generate", "-n", "60", "-rate", "1000", "-start", "now", "-publish"}
+	got := runCommand(t, command(t, b, args...), "")
+	if want := "published 60, duplicate 0, refused 0\n"; got.code != 0 || got.stdout != want {
+		t.Errorf("exit %d, got %q, want %q\n%s", got.code, got.stdout, want, got.stderr)
+	}
+	if info, err := stream.Info(t.Context()); err != nil || info.State.Msgs != 60 {
+		t.Errorf("the stream: %v, %v", info, err)
+	}
+	if got := runCommand(t, command(t, nil, append(args, "-start", "tomorrow")...), ""); got.code != 2 {
+		t.Errorf("-start tomorrow: exit %d %s", got.code, got.stderr)
+	}
+	// Nobody reads the generator any more when the broker cannot be reached.
+	if got := runCommand(t, command(t, &brokertest.Broker{URL: "nats://127.0.0.1:1"}, "generate", "-n", "0", "-publish"), ""); got.code != 1 {
+		t.Errorf("without a broker: exit %d %s", got.code, got.stderr)
 	}
 }

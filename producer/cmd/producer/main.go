@@ -49,7 +49,7 @@ var help = daemon.Help{
 		{"producer authentik [-tenant T] [-state FILE] [-timezone ZONE] [-follow] [FILE...]", "publish the events in the logs of authentik's containers"},
 		{"producer authentik-api [-tenant T] [-state FILE] [-since TIME] [-until TIME] [-follow]", "publish the events that authentik's API has"},
 		{"producer validate [-action A] [FILE...]", "compare events with their schemas"},
-		{"producer generate [-n N] [-rate R] [-seed S] [-start TIME] [-secret-rate R] [-secrets FILE]", "write synthetic events to stdout"},
+		{"producer generate [-n N] [-rate R] [-seed S] [-start TIME] [-secret-rate R] [-secrets FILE] [-publish]", "write synthetic events to stdout, or publish them"},
 		{"producer COMMAND -h", "what the command does in detail, and its settings"},
 		{"producer -version", "print the version"},
 	},

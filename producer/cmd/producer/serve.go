@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"sluice/internal/daemon"
@@ -23,7 +24,10 @@ PRODUCER_TOKENS_FILE has one line for each token; what # begins is a comment:
 
 ACTIONS are separated by commas; * at the end stands for the rest of a name. TOKEN
 is the token, at least 32 characters, or sha256: and the SHA-256 of it.`,
-	Commands: [][2]string{{"producer serve", "run until SIGTERM; SIGHUP reads the tokens and the certificate again"}},
+	Commands: [][2]string{
+		{"producer serve", "run until SIGTERM; SIGHUP reads the tokens and the certificate again"},
+		{"producer serve -health", "ask the running service whether it is ready: exit 0 if so, 1 if not"},
+	},
 }
 
 func serve(ctx context.Context, args []string) error {
@@ -31,11 +35,15 @@ func serve(ctx context.Context, args []string) error {
 	if daemon.AskedForHelp(args) {
 		return serveHelp.Print(os.Stdout, &cfg)
 	}
-	if len(args) > 0 {
-		return daemon.Usage("serve takes no arguments: it is set by environment variables")
+	health := len(args) == 1 && strings.TrimLeft(args[0], "-") == "health"
+	if len(args) > 0 && !health {
+		return daemon.Usage("serve takes no arguments but -health: it is set by environment variables")
 	}
 	if err := daemon.Load("PRODUCER", &cfg); err != nil {
 		return err
+	}
+	if health {
+		return daemon.Health(ctx, cfg.HTTPAddr, "HTTP_ADDR", os.Stdout)
 	}
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)

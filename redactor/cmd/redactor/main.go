@@ -37,6 +37,12 @@ func run(ctx context.Context, args []string) error {
 	case command == "-version" || command == "--version":
 		fmt.Println(daemon.Version)
 		return nil
+	case command == "-health" || command == "--health":
+		var cfg redactor.Config
+		if err := daemon.Load("REDACTOR", &cfg); err != nil {
+			return err
+		}
+		return daemon.Health(ctx, cfg.HTTPAddr, "HTTP_ADDR", os.Stdout)
 	case command == "filter":
 		return filter(ctx, rest)
 	case command == "explain":
@@ -66,6 +72,7 @@ func help() daemon.Help {
 			{"redactor quarantine show SEQ", "show one, masked"},
 			{"redactor quarantine replay SEQ...|-all [-tenant T] [-reason R]", "publish them again where they came from, and remove them"},
 			{"redactor quarantine drop SEQ...|-all [-tenant T] [-reason R] -yes", "remove them for good"},
+			{"redactor -health", "ask the running service whether it is ready: exit 0 if so, 1 if not"},
 			{"redactor -version", "print the version"},
 		},
 	}

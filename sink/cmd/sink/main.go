@@ -24,6 +24,7 @@ var help = daemon.Help{
 		{"sink retention show [-json]", "say how many events are stored, how long they are kept and when they leave"},
 		{"sink retention set [-dry-run] [TENANT=PERIOD...]", "apply a retention to what is stored; * for all other tenants, the settings if none is given"},
 		{"sink erase --user USER [--tenant TENANT] -dry-run|-yes", "erase one person's events for good, or count them"},
+		{"sink -health", "ask the running service whether it is ready: exit 0 if so, 1 if not"},
 		{"sink -version", "print the version"},
 	},
 }
@@ -36,6 +37,11 @@ func run(ctx context.Context, args []string) error {
 	case len(args) == 1 && args[0] == "-version":
 		_, err := fmt.Println(daemon.Version)
 		return err
+	case len(args) == 1 && args[0] == "-health":
+		if err := daemon.Load("SINK", &cfg); err != nil {
+			return err
+		}
+		return daemon.Health(ctx, cfg.HTTPAddr, "HTTP_ADDR", os.Stdout)
 	case len(args) > 0 && args[0] == "retention":
 		return retention(ctx, args[1:])
 	case len(args) > 0 && args[0] == "erase":
@@ -47,7 +53,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(args) > 0 {
-		return migrate(ctx, cfg.ClickHouseURL, len(args) == 2)
+		return migrate(ctx, cfg.ClickHouse, len(args) == 2)
 	}
 	cfg.boundMemory()
 	return daemon.Service(ctx, "sink", cfg.HTTPAddr, &cfg.Process, func(ctx context.Context, log *slog.Logger) error {
@@ -55,8 +61,8 @@ func run(ctx context.Context, args []string) error {
 	})
 }
 
-func migrate(ctx context.Context, dsn string, roles bool) error {
-	applied, err := sink.Migrate(ctx, dsn)
+func migrate(ctx context.Context, server sink.ClickHouse, roles bool) error {
+	applied, err := sink.Migrate(ctx, server)
 	if err != nil {
 		return err
 	}
@@ -67,7 +73,7 @@ func migrate(ctx context.Context, dsn string, roles bool) error {
 	if !roles {
 		return nil
 	}
-	if err := sink.ApplyRoles(ctx, dsn); err != nil {
+	if err := sink.ApplyRoles(ctx, server); err != nil {
 		return err
 	}
 	fmt.Println("roles and row policies are applied")

@@ -25,6 +25,7 @@ func run(ctx context.Context, args []string) error {
 		Commands: [][2]string{
 			{"standalone", "run until stopped"},
 			{"standalone -demo", "feed it a lively sample first, and show what becomes of it"},
+			{"standalone -health", "ask the running one whether it is ready: exit 0 if so, 1 if not"},
 			{"standalone -version", "print the version"},
 		},
 		Without: []string{"HTTP_ADDR"}, // it has one address for all of its services
@@ -36,6 +37,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("standalone", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	demo := flags.Bool("demo", false, "")
+	health := flags.Bool("health", false, "")
 	version := flags.Bool("version", false, "")
 	if err := flags.Parse(args); err != nil {
 		return daemon.Usage("%w", err)
@@ -50,6 +52,9 @@ func run(ctx context.Context, args []string) error {
 	cfg, err := standalone.Load()
 	if err != nil {
 		return err
+	}
+	if *health {
+		return daemon.Health(ctx, cfg.HTTPAddr, "STANDALONE_HTTP_ADDR", os.Stdout)
 	}
 	cfg.Demo = *demo
 	for _, reload := range []*<-chan os.Signal{&cfg.Redactor.Reload, &cfg.Notifier.Reload} { // each reads its own rules again

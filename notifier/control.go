@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
+	"sluice/internal/broker"
 	"sluice/internal/daemon"
 )
 
@@ -64,8 +64,8 @@ func Acknowledge(ctx context.Context, b *Groups, key, by, comment string) error 
 type Groups struct{ bucket *bucket }
 
 // OpenGroups opens the store, and makes it if it is not there.
-func OpenGroups(ctx context.Context, js jetstream.JetStream) (*Groups, error) {
-	b, err := openBucket(ctx, js)
+func OpenGroups(ctx context.Context, conn *broker.Conn) (*Groups, error) {
+	b, err := openBucket(ctx, conn)
 	if err != nil {
 		return nil, err
 	}

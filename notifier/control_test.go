@@ -279,7 +279,7 @@ func TestSilenceMatches(t *testing.T) {
 // TestForeignSilencesStopNothing puts into the store what is no silence.
 func TestForeignSilencesStopNothing(t *testing.T) {
 	w := newWorld(t)
-	silences, err := OpenSilences(t.Context(), w.conn.JS)
+	silences, err := OpenSilences(t.Context(), w.conn)
 	if err != nil {
 		t.Fatal(err)
 	}

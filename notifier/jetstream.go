@@ -53,31 +53,20 @@ type bucket struct {
 }
 
 // openBucket opens the store and makes it if it is not there. One that exists
-// stays as it is: size, replicas and placement are the operator's.
-func openBucket(ctx context.Context, js jetstream.JetStream) (*bucket, error) {
-	kv, err := js.KeyValue(ctx, Bucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: Bucket, Description: "open alerts of the notifier",
-			History: 1, MaxBytes: bucketMaxBytes, Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
-		})
-		if errors.Is(err, jetstream.ErrBucketExists) { // another notifier was faster
-			kv, err = js.KeyValue(ctx, Bucket)
-		}
+// keeps its size and placement, which are the operator's.
+func openBucket(ctx context.Context, conn *broker.Conn) (*bucket, error) {
+	kv, err := conn.OpenBucket(ctx, jetstream.KeyValueConfig{
+		Bucket: Bucket, Description: "open alerts of the notifier",
+		History: 1, MaxBytes: bucketMaxBytes, Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
+	})
+	if err != nil {
+		return nil, err
 	}
-	var api *jetstream.APIError
-	switch {
-	case errors.As(err, &api) && api.ErrorCode == errCodeStorageExceeded:
-		return nil, fmt.Errorf("open key-value store %s: %w: raise the broker's max_file_store, or create the store beforehand with a smaller max_bytes",
-			Bucket, err)
-	case err != nil:
-		return nil, fmt.Errorf("open key-value store %s: %w", Bucket, err)
-	}
-	stream, err := js.Stream(ctx, "KV_"+Bucket)
+	stream, err := conn.JS.Stream(ctx, "KV_"+Bucket)
 	if err != nil {
 		return nil, fmt.Errorf("open key-value store %s: %w", Bucket, err)
 	}
-	return &bucket{js: js, kv: kv, stream: stream, markers: stream.CachedInfo().Config.AllowMsgTTL}, nil
+	return &bucket{js: conn.JS, kv: kv, stream: stream, markers: stream.CachedInfo().Config.AllowMsgTTL}, nil
 }
 
 func groupSubject(key string) string { return "$KV." + Bucket + "." + key }
@@ -136,12 +125,8 @@ func settle(ctx context.Context, future jetstream.PubAckFuture) stored {
 	}
 }
 
-// The broker's words for a message beyond a stream's own limit, and for a stream
-// beyond what it may store.
-const (
-	errCodeMsgTooLarge     jetstream.ErrorCode = 10054
-	errCodeStorageExceeded jetstream.ErrorCode = 10047
-)
+// errCodeMsgTooLarge is the broker's word for a message beyond a stream's own limit.
+const errCodeMsgTooLarge jetstream.ErrorCode = 10054
 
 // classify gives the errors that the caller acts on their names.
 func classify(err error) error {

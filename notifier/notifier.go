@@ -138,9 +138,9 @@ func prepare(ctx context.Context, conn *broker.Conn, set *rules.Set) (p parts, e
 	if p.consumer, err = conn.EnsureConsumer(ctx, schemas.NotifierConsumer(set.Actions()...)); err != nil {
 		return p, err
 	}
-	if p.groups, err = openBucket(ctx, conn.JS); err != nil {
+	if p.groups, err = openBucket(ctx, conn); err != nil {
 		return p, err
 	}
-	p.silences, err = OpenSilences(ctx, conn.JS)
+	p.silences, err = OpenSilences(ctx, conn)
 	return p, err
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"sluice/internal/broker"
 )
 
 // SilenceBucket is the JetStream key-value store that holds the silences, each
@@ -31,21 +33,15 @@ type Silences struct {
 }
 
 // OpenSilences opens the store and makes it if it is not there.
-func OpenSilences(ctx context.Context, js jetstream.JetStream) (*Silences, error) {
-	kv, err := js.KeyValue(ctx, SilenceBucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: SilenceBucket, Description: "what the notifier does not tell for a while",
-			History: 1, MaxBytes: silenceBucketBytes, Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
-		})
-		if errors.Is(err, jetstream.ErrBucketExists) {
-			kv, err = js.KeyValue(ctx, SilenceBucket)
-		}
-	}
+func OpenSilences(ctx context.Context, conn *broker.Conn) (*Silences, error) {
+	kv, err := conn.OpenBucket(ctx, jetstream.KeyValueConfig{
+		Bucket: SilenceBucket, Description: "what the notifier does not tell for a while",
+		History: 1, MaxBytes: silenceBucketBytes, Storage: jetstream.FileStorage, LimitMarkerTTL: markerTTL,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("open key-value store %s: %w", SilenceBucket, err)
+		return nil, err
 	}
-	stream, err := js.Stream(ctx, "KV_"+SilenceBucket)
+	stream, err := conn.JS.Stream(ctx, "KV_"+SilenceBucket)
 	if err != nil {
 		return nil, fmt.Errorf("open key-value store %s: %w", SilenceBucket, err)
 	}

@@ -77,18 +77,12 @@ const (
 // openTurn makes the bucket if it is not there, and answers for this sink until
 // the connection closes.
 func openTurn(ctx context.Context, conn *broker.Conn, log *slog.Logger) (*turn, error) {
-	kv, err := conn.JS.KeyValue(ctx, schemas.BucketSink)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = conn.JS.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: schemas.BucketSink, Description: "which sink stores, and what it stores",
-			History: 1, MaxBytes: 1 << 20, Storage: jetstream.FileStorage,
-		})
-		if errors.Is(err, jetstream.ErrBucketExists) { // another sink was faster
-			kv, err = conn.JS.KeyValue(ctx, schemas.BucketSink)
-		}
-	}
+	kv, err := conn.OpenBucket(ctx, jetstream.KeyValueConfig{
+		Bucket: schemas.BucketSink, Description: "which sink stores, and what it stores",
+		History: 1, MaxBytes: 1 << 20, Storage: jetstream.FileStorage,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("open key-value store %s: %w", schemas.BucketSink, err)
+		return nil, err
 	}
 	t := &turn{conn: conn, kv: kv, log: log, id: uuid.NewString()}
 	_, err = conn.NC.Subscribe(schemas.SinkSubject(t.id), func(m *nats.Msg) { _ = m.Respond(nil) })

@@ -12,11 +12,12 @@ import (
 )
 
 // EnsureStreams makes each stream exist with what the contract demands. Of a
-// stream that exists, size, age, replicas, storage and placement stay as they
-// are: those are the operator's. Several services may call it at once.
+// stream that exists, size, age, storage and placement stay as they are: those are
+// the operator's. Replicas are added and never taken away. Several services may
+// call it at once.
 func (c *Conn) EnsureStreams(ctx context.Context, streams ...schemas.Stream) error {
 	for _, s := range streams {
-		if err := c.ensureStream(ctx, s); err != nil {
+		if err := c.settled(ctx, func() error { return c.ensureStream(ctx, s) }); err != nil {
 			return fmt.Errorf("set up stream %s: %w", s.Name, explain(err))
 		}
 	}
@@ -27,7 +28,7 @@ func (c *Conn) ensureStream(ctx context.Context, s schemas.Stream) error {
 	want := c.streamConfig(s)
 	stream, err := c.JS.Stream(ctx, s.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		stream, err = c.JS.CreateStream(ctx, want)
+		stream, err = c.createStream(ctx, want)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another service was faster
 			stream, err = c.JS.Stream(ctx, s.Name)
 		}
@@ -43,11 +44,12 @@ func (c *Conn) ensureStream(ctx context.Context, s schemas.Stream) error {
 	merged.Description, merged.Subjects, merged.Discard = want.Description, want.Subjects, want.Discard
 	merged.Duplicates, merged.AllowAtomicPublish = want.Duplicates, want.AllowAtomicPublish
 	merged.AllowBatchPublish, merged.AllowDirect = want.AllowBatchPublish, want.AllowDirect
-	if same(have, merged) {
-		return nil
+	if !same(have, merged) {
+		if _, err = c.JS.UpdateStream(ctx, merged); err != nil {
+			return err
+		}
 	}
-	_, err = c.JS.UpdateStream(ctx, merged)
-	return err
+	return c.raiseReplicas(ctx, merged)
 }
 
 func same(a, b jetstream.StreamConfig) bool {
@@ -60,7 +62,7 @@ func (c *Conn) streamConfig(s schemas.Stream) jetstream.StreamConfig {
 	cfg := jetstream.StreamConfig{
 		Name: s.Name, Description: s.Description, Subjects: s.Subjects,
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, Storage: jetstream.FileStorage,
-		MaxBytes: s.MaxBytes, MaxAge: s.MaxAge, Duplicates: s.Duplicates, Replicas: 1,
+		MaxBytes: s.MaxBytes, MaxAge: s.MaxAge, Duplicates: s.Duplicates,
 		// Batches carry the hot path: one fsync for all of a batch.
 		AllowAtomicPublish: true, AllowBatchPublish: true, AllowDirect: true,
 	}
@@ -84,7 +86,11 @@ func (c *Conn) EnsureConsumer(ctx context.Context, want schemas.Consumer) (jetst
 	if want.InOrder {
 		cfg.AckPolicy = jetstream.AckAllPolicy
 	}
-	consumer, err := c.ensureConsumer(ctx, want.Stream, cfg)
+	var consumer jetstream.Consumer
+	err := c.settled(ctx, func() (err error) {
+		consumer, err = c.ensureConsumer(ctx, want.Stream, cfg)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("set up consumer %s on %s: %w", want.Durable, want.Stream, explain(err))
 	}
@@ -153,6 +159,10 @@ func explain(err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return fmt.Errorf("%w: enable jetstream in the broker's configuration", err)
+	case code(err) == errCodeNotClustered:
+		return fmt.Errorf("%w: this broker is a single one: unset NATS_REPLICAS, or join it to a cluster", err)
+	case code(err) == errCodeNoPeers:
+		return fmt.Errorf("%w: start as many nodes as NATS_REPLICAS says (3 where it says nothing), or set it to 1", err)
 	case errors.As(err, &api) && api.ErrorCode == errCodeStorageExceeded:
 		return fmt.Errorf("%w: raise the broker's max_file_store, or create the stream beforehand with a smaller max_bytes", err)
 	}

@@ -166,17 +166,11 @@ func openStore(ctx context.Context, conn *broker.Conn) (*Store, error) {
 	if err := conn.EnsureStreams(ctx, schemas.AlertsStream(), schemas.OutboxStream()); err != nil {
 		return nil, err
 	}
-	bucket, err := conn.JS.KeyValue(ctx, schemas.BucketReceivers)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		bucket, err = conn.JS.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: schemas.BucketReceivers, Description: "receivers of alerts that are disabled", MaxBytes: stateBytes, History: 1,
-		})
-		if errors.Is(err, jetstream.ErrBucketExists) { // another notifier was faster
-			bucket, err = conn.JS.KeyValue(ctx, schemas.BucketReceivers)
-		}
-	}
+	bucket, err := conn.OpenBucket(ctx, jetstream.KeyValueConfig{
+		Bucket: schemas.BucketReceivers, Description: "receivers of alerts that are disabled", MaxBytes: stateBytes, History: 1,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", schemas.BucketReceivers, err)
+		return nil, err
 	}
 	stream, err := conn.JS.Stream(ctx, schemas.StreamOutbox)
 	if err != nil {

@@ -57,7 +57,7 @@ func connected(ctx context.Context, do func(context.Context, *broker.Conn) error
 
 func withSilences(ctx context.Context, do func(context.Context, *notifier.Silences) error) error {
 	return connected(ctx, func(ctx context.Context, conn *broker.Conn) error {
-		silences, err := notifier.OpenSilences(ctx, conn.JS)
+		silences, err := notifier.OpenSilences(ctx, conn)
 		if err != nil {
 			return err
 		}
@@ -161,7 +161,7 @@ func acknowledge(ctx context.Context, args []string, stdout io.Writer) error {
 		return daemon.Usage("acknowledge: want one group, as an alert's data.group has it")
 	}
 	return connected(ctx, func(ctx context.Context, conn *broker.Conn) error {
-		groups, err := notifier.OpenGroups(ctx, conn.JS)
+		groups, err := notifier.OpenGroups(ctx, conn)
 		if err != nil {
 			return err
 		}

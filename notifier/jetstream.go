@@ -116,12 +116,8 @@ func settle(ctx context.Context, future jetstream.PubAckFuture) stored {
 	}
 }
 
-// The broker's words for a message beyond a stream's own limit, and for a stream
-// beyond what it may store.
-const (
-	errCodeMsgTooLarge     jetstream.ErrorCode = 10054
-	errCodeStorageExceeded jetstream.ErrorCode = 10047
-)
+// errCodeMsgTooLarge is the broker's word for a message beyond a stream's own limit.
+const errCodeMsgTooLarge jetstream.ErrorCode = 10054
 
 // classify gives the errors that the caller acts on their names.
 func classify(err error) error {

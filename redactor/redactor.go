@@ -19,7 +19,6 @@ package redactor
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -143,8 +142,7 @@ func again(ctx context.Context, conn *broker.Conn) (jetstream.Consumer, error) {
 		case <-time.After(againEvery):
 		}
 		consumer, err := conn.EnsureConsumer(ctx, schemas.RedactorConsumer())
-		var refused *jetstream.APIError
-		if err == nil || errors.As(err, &refused) || conn.NC.IsClosed() {
+		if err == nil || !broker.Passing(err) || conn.NC.IsClosed() {
 			return consumer, err
 		}
 	}

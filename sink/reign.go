@@ -96,7 +96,7 @@ func (r *reign) store(ctx context.Context, s *sink, consumer jetstream.Consumer)
 			return err
 		case err == nil && ctx.Err() != nil:
 			return r.pass(ctx)
-		case err != nil && !errors.Is(err, broker.ErrInterrupted) && !passing(err):
+		case err != nil && !errors.Is(err, broker.ErrInterrupted) && !broker.Passing(err):
 			return err
 		case err != nil:
 			r.log.Warn("reading the stream again from what is stored", "after_seq", s.done.Load(), "error", err)
@@ -105,12 +105,6 @@ func (r *reign) store(ctx context.Context, s *sink, consumer jetstream.Consumer)
 			return r.pass(ctx)
 		}
 	}
-}
-
-// passing tells a broker that is away from one that has lost the stream.
-func passing(err error) bool {
-	var api *jetstream.APIError
-	return !errors.As(err, &api) && !errors.Is(err, jetstream.ErrConsumerDeleted)
 }
 
 // feed reads from what is settled on, and stores until the feed ends.

@@ -32,6 +32,7 @@ type NATS struct {
 	Key         string        `envconfig:"NATS_KEY" desc:"file with the key of NATS_CERT, PEM"`
 	InboxPrefix string        `envconfig:"NATS_INBOX_PREFIX" desc:"first token of the subjects to which answers come; empty for _INBOX_ and the service's name"`
 	ConnectWait time.Duration `envconfig:"NATS_CONNECT_WAIT" default:"10s" desc:"how long to try the first connection; a lost one is retried for ever"`
+	Replicas    int           `envconfig:"NATS_REPLICAS" default:"0" desc:"on how many nodes of a broker's cluster each stream is kept, at least: 1 to 5; 0 is 3 on a cluster and 1 on a single broker"`
 
 	// InProcess connects to an embedded server without a socket.
 	InProcess nats.InProcessConnProvider `ignored:"true"`
@@ -50,6 +51,9 @@ func (c NATS) Validate() error {
 	}
 	if c.Password != "" && c.User == "" {
 		errs = append(errs, errors.New("NATS_PASSWORD: set NATS_USER too"))
+	}
+	if c.Replicas < 0 || c.Replicas > maxReplicas {
+		errs = append(errs, fmt.Errorf("NATS_REPLICAS: %d, must be 1 to %d, or 0 for what suits the broker", c.Replicas, maxReplicas))
 	}
 	for name, file := range map[string]string{
 		"NATS_CREDS": c.Creds, "NATS_NKEY_FILE": c.NKeyFile, "NATS_CA": c.CA, "NATS_CERT": c.Cert, "NATS_KEY": c.Key,
@@ -85,6 +89,8 @@ type Conn struct {
 
 	other   jetstream.JetStream // of another account, where FindAccounts has found one
 	denials *denials
+	// replicas is how many a stream has at least, 0 for what suits the broker.
+	replicas int
 }
 
 // Connect connects as the named client. The first connection is tried for
@@ -101,7 +107,11 @@ func Connect(ctx context.Context, cfg NATS, name string, log *slog.Logger) (*Con
 	for {
 		nc, err := nats.Connect(cfg.URL, opts...)
 		if err == nil {
-			return open(nc, denials, log)
+			conn, err := open(nc, denials, log)
+			if err == nil {
+				conn.replicas = cfg.Replicas
+			}
+			return conn, err
 		}
 		over := !retryConnect(err) || wait(patience, connectRetry) != nil
 		if ctx.Err() != nil {

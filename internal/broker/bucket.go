@@ -11,8 +11,8 @@ import (
 )
 
 // OpenBucket opens a key-value store and makes it if it is not there; where this
-// user may not, it waits for the redactor to. One that exists stays as it is: size,
-// replicas and placement are the operator's.
+// user may not, it waits for the redactor to. Of one that exists everything but too
+// few replicas stays as it is: size and placement are the operator's.
 func (c *Conn) OpenBucket(ctx context.Context, b schemas.Bucket) (kv jetstream.KeyValue, err error) {
 	err = c.untilMade(ctx, "key-value store", b.Name, func(ctx context.Context) error {
 		kv, err = c.openBucket(ctx, b)
@@ -24,18 +24,34 @@ func (c *Conn) OpenBucket(ctx context.Context, b schemas.Bucket) (kv jetstream.K
 	return kv, nil
 }
 
-func (c *Conn) openBucket(ctx context.Context, b schemas.Bucket) (kv jetstream.KeyValue, err error) {
-	js := c.JetStream(bucketStream + b.Name)
-	kv, err = js.KeyValue(ctx, b.Name)
-	if !errors.Is(err, jetstream.ErrBucketNotFound) {
-		return kv, err
+func (c *Conn) openBucket(ctx context.Context, b schemas.Bucket) (jetstream.KeyValue, error) {
+	js, name := c.JetStream(bucketStream+b.Name), bucketStream+b.Name
+	kv, err := js.KeyValue(ctx, b.Name)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = c.makeBucket(ctx, js, b)
 	}
+	if err != nil {
+		return nil, err
+	}
+	stream, err := js.Stream(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.raiseReplicas(ctx, stream.CachedInfo().Config); err != nil && !errors.Is(err, errDenied) {
+		return nil, err
+	}
+	return kv, nil
+}
+
+func (c *Conn) makeBucket(ctx context.Context, js jetstream.JetStream, b schemas.Bucket) (kv jetstream.KeyValue, err error) {
 	err = c.unlessDenied(ctx, c.api("STREAM.CREATE", bucketStream+b.Name), func(ctx context.Context) error {
-		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: b.Name, Description: b.Description,
-			History: 1, MaxBytes: b.MaxBytes, Storage: jetstream.FileStorage, LimitMarkerTTL: b.MarkerTTL,
+		return c.replicated(func(replicas int) error {
+			kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+				Bucket: b.Name, Description: b.Description, Replicas: replicas,
+				History: 1, MaxBytes: b.MaxBytes, Storage: jetstream.FileStorage, LimitMarkerTTL: b.MarkerTTL,
+			})
+			return err
 		})
-		return err
 	})
 	if errors.Is(err, jetstream.ErrBucketExists) { // another service was faster
 		return js.KeyValue(ctx, b.Name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -240,7 +241,9 @@ func classify(err error) error {
 	switch {
 	case errors.As(err, &api):
 		switch api.ErrorCode {
-		case errCodeStoreFailed, errCodeNoResources, errCodeStorageExceeded:
+		case errCodeStoreFailed:
+			return storeFailure(api)
+		case errCodeNoResources, errCodeStorageExceeded:
 			return fmt.Errorf("%w: %w", ErrFull, err)
 		case errCodeMsgTooLarge:
 			return fmt.Errorf("%w: %w", ErrTooLarge, err)
@@ -251,6 +254,18 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", ErrNoStream, err)
 	}
 	return err
+}
+
+// storeFailure reads which limit a message would break; a broker that is stopping
+// answers with the same code.
+func storeFailure(api *jetstream.APIError) error {
+	switch {
+	case strings.HasPrefix(api.Description, "maximum "):
+		return fmt.Errorf("%w: %w", ErrFull, api)
+	case strings.Contains(api.Description, "too large"):
+		return fmt.Errorf("%w: %w", ErrTooLarge, api)
+	}
+	return api
 }
 
 // transient tells whether another attempt may succeed: everything but what the

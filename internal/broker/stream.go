@@ -13,8 +13,9 @@ import (
 )
 
 // EnsureStreams makes each stream exist with what the contract demands. Of a
-// stream that exists, size, age, replicas, storage and placement stay as they
-// are: those are the operator's. Several services may call it at once.
+// stream that exists, size, age, storage and placement stay as they are: those are
+// the operator's. Replicas are added and never taken away. Several services may
+// call it at once.
 //
 // Where the broker's permissions let this user make no streams, it waits until the
 // redactor has made what is missing, and leaves what is there as it is.
@@ -34,7 +35,7 @@ const lookAgain = 500 * time.Millisecond
 // untilMade makes something, or waits until the redactor has, where this user may not.
 func (c *Conn) untilMade(ctx context.Context, kind, name string, ensure func(context.Context) error) error {
 	for said := false; ; said = true {
-		err := ensure(ctx)
+		err := c.settled(ctx, func() error { return ensure(ctx) })
 		if !errors.Is(err, errDenied) {
 			return err
 		}
@@ -70,13 +71,15 @@ func (c *Conn) ensureStream(ctx context.Context, s schemas.Stream) error {
 	merged.Description, merged.Subjects, merged.Discard = want.Description, want.Subjects, want.Discard
 	merged.Duplicates, merged.AllowAtomicPublish = want.Duplicates, want.AllowAtomicPublish
 	merged.AllowBatchPublish, merged.AllowDirect = want.AllowBatchPublish, want.AllowDirect
-	if same(have, merged) {
+	if merged.Replicas >= c.wantedReplicas() && same(have, merged) {
 		return nil
 	}
-	err = c.unlessDenied(ctx, c.api("STREAM.UPDATE", s.Name), func(ctx context.Context) error {
-		_, err := c.JetStream(s.Name).UpdateStream(ctx, merged)
-		return err
-	})
+	if !same(have, merged) {
+		err = c.updateStream(ctx, merged)
+	}
+	if err == nil {
+		err = c.raiseReplicas(ctx, merged)
+	}
 	if errors.Is(err, errDenied) {
 		c.log.Warn("a stream is not as this version wants it, and this user of the broker may not change it: start the redactor of this version", "name", s.Name)
 		return nil
@@ -84,11 +87,21 @@ func (c *Conn) ensureStream(ctx context.Context, s schemas.Stream) error {
 	return err
 }
 
+func (c *Conn) updateStream(ctx context.Context, want jetstream.StreamConfig) error {
+	return c.unlessDenied(ctx, c.api("STREAM.UPDATE", want.Name), func(ctx context.Context) error {
+		_, err := c.JetStream(want.Name).UpdateStream(ctx, want)
+		return err
+	})
+}
+
 func (c *Conn) makeStream(ctx context.Context, want jetstream.StreamConfig) (stream jetstream.Stream, err error) {
 	js := c.JetStream(want.Name)
 	err = c.unlessDenied(ctx, c.api("STREAM.CREATE", want.Name), func(ctx context.Context) error {
-		stream, err = js.CreateStream(ctx, want)
-		return err
+		return c.replicated(func(replicas int) error {
+			want.Replicas = replicas
+			stream, err = js.CreateStream(ctx, want)
+			return err
+		})
 	})
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another service was faster
 		return js.Stream(ctx, want.Name)
@@ -106,7 +119,7 @@ func (c *Conn) streamConfig(s schemas.Stream) jetstream.StreamConfig {
 	cfg := jetstream.StreamConfig{
 		Name: s.Name, Description: s.Description, Subjects: s.Subjects,
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew, Storage: jetstream.FileStorage,
-		MaxBytes: s.MaxBytes, MaxAge: s.MaxAge, Duplicates: s.Duplicates, Replicas: 1,
+		MaxBytes: s.MaxBytes, MaxAge: s.MaxAge, Duplicates: s.Duplicates,
 		// Batches carry the hot path: one fsync for all of a batch.
 		AllowAtomicPublish: true, AllowBatchPublish: true, AllowDirect: true,
 	}
@@ -130,7 +143,11 @@ func (c *Conn) EnsureConsumer(ctx context.Context, want schemas.Consumer) (jetst
 	if want.InOrder {
 		cfg.AckPolicy = jetstream.AckAllPolicy
 	}
-	consumer, err := c.ensureConsumer(ctx, want.Stream, cfg)
+	var consumer jetstream.Consumer
+	err := c.settled(ctx, func() (err error) {
+		consumer, err = c.ensureConsumer(ctx, want.Stream, cfg)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("set up consumer %s on %s: %w", want.Durable, want.Stream, explain(err))
 	}
@@ -199,6 +216,10 @@ func explain(err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return fmt.Errorf("%w: enable jetstream in the broker's configuration", err)
+	case code(err) == errCodeNotClustered:
+		return fmt.Errorf("%w: this broker is a single one: unset NATS_REPLICAS, or join it to a cluster", err)
+	case code(err) == errCodeNoPeers:
+		return fmt.Errorf("%w: start as many nodes as NATS_REPLICAS says (3 where it says nothing), or set it to 1", err)
 	case errors.As(err, &api) && api.ErrorCode == errCodeStorageExceeded:
 		return fmt.Errorf("%w: raise the broker's max_file_store, or create the stream beforehand with a smaller max_bytes", err)
 	}

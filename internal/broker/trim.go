@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -30,7 +29,7 @@ func (c *Conn) Trim(ctx context.Context, r Replay) (uint64, error) {
 		return 0, fmt.Errorf("trim %s: %w", r.Stream, err)
 	}
 	state := stream.CachedInfo().State
-	floor, err := ackFloor(ctx, stream, r.Required)
+	floor, err := c.ackFloor(ctx, r.Stream, state.LastSeq, r.Required)
 	if err != nil {
 		return 0, fmt.Errorf("trim %s: %w", r.Stream, err)
 	}
@@ -52,34 +51,6 @@ func (c *Conn) Trim(ctx context.Context, r Replay) (uint64, error) {
 		return 0, fmt.Errorf("trim %s: %w", r.Stream, err)
 	}
 	return target + 1 - state.FirstSeq, nil
-}
-
-// ackFloor is the highest sequence up to which every durable consumer has
-// acknowledged everything; 0 if a required one does not exist.
-func ackFloor(ctx context.Context, stream jetstream.Stream, required []string) (uint64, error) {
-	last, seen := stream.CachedInfo().State.LastSeq, map[string]bool{}
-	floor := last
-	list := stream.ListConsumers(ctx)
-	for info := range list.Info() {
-		if info.Config.Durable == "" {
-			continue // a reader that comes and goes holds nothing back
-		}
-		seen[info.Name] = true
-		acked := info.AckFloor.Stream
-		if info.NumPending == 0 && info.NumAckPending == 0 {
-			// A consumer with a filter acknowledges only what it is given; with
-			// nothing left to give it is done with all that was there before.
-			acked = last
-		}
-		floor = min(floor, acked)
-	}
-	if err := list.Err(); err != nil {
-		return 0, err
-	}
-	if slices.ContainsFunc(required, func(name string) bool { return !seen[name] }) {
-		return 0, nil
-	}
-	return floor, nil
 }
 
 // bytesTarget estimates by the mean size which message is the last to go for the

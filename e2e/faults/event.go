@@ -62,7 +62,7 @@ func newSource(seed uint64) *source {
 const (
 	// probeEvery is how often an event comes that must raise an alert of its own,
 	// largeEvery one of some 300 KB, strayEvery one from a machine whose clock is off.
-	probeEvery = 200
+	probeEvery = 500
 	largeEvery = 6000
 	strayEvery = 150
 	largeBytes = 300_000

@@ -12,7 +12,7 @@ import (
 // logLine is a line of a process's log.
 type logLine struct {
 	at    time.Time
-	level string // INFO, WARN, ERROR; or PANIC for what is no log line
+	level string // INFO, WARN, ERROR; END for the last words of a command, PANIC for those of Go
 	// class is what is said, without its details; text is the whole line.
 	class, text string
 }
@@ -36,9 +36,14 @@ func readLog(path string) ([]logLine, error) {
 	scanner := bufio.NewScanner(file)
 	scanner.Buffer(nil, 4<<20)
 	for scanner.Scan() {
-		if line, ok := parseLine(scanner.Text()); ok {
-			lines = append(lines, line)
+		line, ok := parseLine(scanner.Text())
+		if !ok {
+			continue
 		}
+		if n := len(lines); line.at.IsZero() && n > 0 { // it was printed after that one
+			line.at = lines[n-1].at
+		}
+		lines = append(lines, line)
 	}
 	return lines, scanner.Err()
 }
@@ -64,8 +69,14 @@ func parseLine(text string) (logLine, bool) {
 		strings.HasPrefix(text, "WARNING: DATA RACE"):
 		return logLine{level: "PANIC", class: text, text: text}, true
 	}
+	if lastWords.MatchString(text) {
+		return logLine{level: "END", class: "ended", text: text}, true
+	}
 	return logLine{}, false
 }
+
+// lastWords are the one line that a command ends with if it fails.
+var lastWords = regexp.MustCompile(`^(producer|redactor|sink|notifier|clickhouse-embedded): `)
 
 // holds tells whether the text holds a planted secret.
 func holds(text []byte, marker string) bool {

@@ -74,7 +74,6 @@ func (p *proc) launch() error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
-	allowCore(cmd.Process.Pid)
 	done := make(chan struct{})
 	p.cmd, p.done, p.excused = cmd, done, false
 	p.starts++

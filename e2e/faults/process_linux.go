@@ -12,8 +12,9 @@ func bind(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
 
-// allowCore lets a crash leave a core file, where the system lets us.
-func allowCore(pid int) {
+// allowCores lets a crash leave a core file, where the system lets us: what is
+// started inherits it.
+func allowCores() {
 	const most = 1 << 30
-	_ = unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{Cur: most, Max: most}, nil)
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: most, Max: most})
 }

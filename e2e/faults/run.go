@@ -54,6 +54,7 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 	if err := os.Mkdir(cfg.Dir, 0o700); err != nil {
 		return nil, err
 	}
+	allowCores()
 	w, err := newWorld(cfg)
 	if err != nil {
 		return nil, err

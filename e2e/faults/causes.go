@@ -26,23 +26,23 @@ var (
 
 // causes is what services and servers say under faults, and why they may.
 var causes = []cause{
-	{begins: "broker connection lost", targets: []string{"broker"}, kinds: broken},
-	{begins: "broker reported an error", targets: []string{"broker"}, kinds: broken},
-	{begins: "broker did not take the last acknowledgements", targets: []string{"broker"}, kinds: broken},
-	{begins: "acknowledge; ", targets: []string{"broker"}, kinds: broken},
+	{begins: "broker connection lost", targets: []string{"broker", "self"}, kinds: broken},
+	{begins: "broker reported an error", targets: []string{"broker", "self"}, kinds: broken},
+	{begins: "broker did not take the last acknowledgements", targets: []string{"broker", "self"}, kinds: broken},
+	{begins: "acknowledge; ", targets: []string{"broker", "self"}, kinds: broken},
 	{begins: "fetch; trying again", targets: []string{"broker", "self"}, kinds: append([]string{"forget"}, broken...)},
-	{begins: "hand back a message", targets: []string{"broker"}, kinds: broken},
+	{begins: "hand back a message", targets: []string{"broker", "self"}, kinds: broken},
 
 	{role: "redactor", begins: "events quarantined", always: true},
 	{role: "redactor", begins: "events that were refused cannot be quarantined", targets: []string{"broker"}, kinds: broken},
 	{role: "redactor", begins: "redacted events are not removed for now", targets: []string{"broker", "redactor"}, kinds: append([]string{"forget"}, broken...)},
-	{role: "redactor", begins: "clean events cannot be stored; waiting", targets: []string{"broker"}, kinds: broken},
+	{role: "redactor", begins: "clean events cannot be stored; waiting", targets: []string{"broker", "self"}, kinds: broken},
 	{role: "redactor", begins: "clean events past the replay window are not removed", targets: []string{"broker", "sink", "notifier"}, kinds: append([]string{"forget"}, broken...)},
 	{role: "redactor", begins: "fetching ended; beginning again", targets: []string{"redactor", "broker"}, kinds: append([]string{"forget"}, broken...)},
 	{role: "redactor", begins: "raw events were gone", targets: []string{"EVENTS_RAW"}, kinds: []string{"purge"}},
 
-	{role: "sink", begins: "ask the broker whose turn it is", targets: []string{"broker"}, kinds: broken},
-	{role: "sink", begins: "write down a batch; trying again", targets: []string{"broker"}, kinds: broken},
+	{role: "sink", begins: "ask the broker whose turn it is", targets: []string{"broker", "self"}, kinds: broken},
+	{role: "sink", begins: "write down a batch; trying again", targets: []string{"broker", "self"}, kinds: broken},
 	{role: "sink", begins: "pass the turn to store on", targets: []string{"broker"}, kinds: broken},
 	{role: "sink", begins: "the broker is away; trying again", targets: []string{"broker"}, kinds: broken},
 	{role: "sink", begins: "another sink stores now", targets: []string{"broker", "self"}, kinds: broken},
@@ -55,10 +55,10 @@ var causes = []cause{
 	{role: "sink", begins: "count the rows", targets: []string{"clickhouse"}, kinds: append([]string{"table"}, broken...)},
 	{role: "sink", begins: "stopping before everything is stored", targets: []string{"clickhouse", "broker"}, kinds: append([]string{"table"}, broken...)},
 
-	{role: "notifier", begins: "alerts are delayed", targets: []string{"broker"}, kinds: broken},
+	{role: "notifier", begins: "alerts are delayed", targets: []string{"broker", "self"}, kinds: broken},
 	{role: "notifier", begins: "stopping before everything was stored", targets: []string{"broker"}, kinds: broken},
 	{role: "notifier", begins: "the receiver does not take alerts", targets: []string{"notifier-receiver"}, kinds: broken},
-	{role: "notifier", begins: "deliver alerts; trying again", targets: []string{"broker"}, kinds: broken},
+	{role: "notifier", begins: "deliver alerts; trying again", targets: []string{"broker", "self"}, kinds: broken},
 	{role: "notifier", begins: "mark the receiver as enabled", targets: []string{"broker"}, kinds: broken},
 
 	{role: "door", begins: "some requests were not answered in time", targets: []string{"broker", "self"}, kinds: broken},
@@ -87,6 +87,11 @@ func (r *runner) explained(name string, line logLine) bool {
 		}
 		if c.always || r.during(line.at, c.kinds, targets(name, c.targets)) {
 			return true
+		}
+		for _, m := range r.moved { // it may have been said by a clock that was wrong
+			if m.target == name && r.during(line.at.Add(-m.by), c.kinds, targets(name, c.targets)) {
+				return true
+			}
 		}
 	}
 	return false

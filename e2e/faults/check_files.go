@@ -139,7 +139,7 @@ func fileHolds(path string, text []byte) (bool, error) {
 // checkLogs finds a cause for every warning and error, and for every end of a
 // process.
 func (r *runner) checkLogs() {
-	unexplained := map[string]int{}
+	unexplained, first := map[string]int{}, map[string]time.Time{}
 	for _, p := range r.w.procs {
 		lines, err := readLog(p.logs)
 		if err != nil {
@@ -150,7 +150,10 @@ func (r *runner) checkLogs() {
 				key := role(p.name) + ": " + line.class
 				r.report.Said[key]++
 				if !r.explained(p.name, line) {
-					unexplained[line.level+" "+key]++
+					what := line.level + " " + key
+					if unexplained[what]++; unexplained[what] == 1 {
+						first[what] = line.at
+					}
 				}
 			}
 		}
@@ -162,6 +165,6 @@ func (r *runner) checkLogs() {
 		}
 	}
 	for what, times := range unexplained {
-		r.report.fail("logs", "said %d times, and no fault explains it: %s", times, what)
+		r.report.fail("logs", "said %d times, first at %s, and no fault explains it: %s", times, first[what].UTC().Format(time.TimeOnly), what)
 	}
 }

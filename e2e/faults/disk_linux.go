@@ -183,7 +183,4 @@ func appendTo(path string, data []byte) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-func (d *loopDisk) close() error {
-	err := run("umount", d.mount)
-	return errors.Join(err, os.Remove(d.image))
-}
+func (d *loopDisk) close() error { return run("umount", d.mount) }

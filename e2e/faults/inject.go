@@ -67,15 +67,19 @@ func (r *runner) kill(name string, sig syscall.Signal, away time.Duration) error
 		p.excuse()
 		return p.signal(sig)
 	}
-	if err := p.end(sig); err != nil {
-		return err
+	if sig == sigTerm {
+		time.Sleep(time.Until(p.startedAt().Add(upFor))) // before it listens to signals it would just die
 	}
-	if code := p.cmd.ProcessState.ExitCode(); sig == sigTerm && code != 0 {
-		return fmt.Errorf("%s ends with %d after SIGTERM", name, code)
+	err := p.end(sig)
+	if code := p.cmd.ProcessState.ExitCode(); err == nil && sig == sigTerm && code != 0 {
+		err = fmt.Errorf("%s ends with %d after SIGTERM", name, code)
 	}
 	time.Sleep(away)
-	return p.start()
+	return errors.Join(err, p.start())
 }
+
+// upFor is how long a process is left to come up before it is told to stop.
+const upFor = 2 * time.Second
 
 // cutPower loses what the broker has not synced, up to an arbitrary byte of what it
 // wrote last.
@@ -147,13 +151,22 @@ func (r *runner) setClock(ctx context.Context, s Step) (string, error) {
 		return "", errSkipped
 	}
 	d := time.Duration(60+s.Dice%7200) * time.Second
-	if s.Dice%2 == 1 {
+	if s.Target == "broker" { // less than the window in which it knows ids
+		d = time.Duration(10+s.Dice%80) * time.Second
+	}
+	switch {
+	case s.Dice%2 == 1:
 		d = -d
+	case role(s.Target) == "notifier": // what it has put off by a fast clock stays put off
+		d = time.Duration(5+s.Dice%15) * time.Second
 	}
 	if err := c.set(d); err != nil {
 		return "", err
 	}
 	pause(ctx, s.For)
+	r.mu.Lock()
+	r.moved = append(r.moved, moved{s.Target, d})
+	r.mu.Unlock()
 	return "moved by " + d.String(), c.set(0)
 }
 

@@ -33,7 +33,7 @@ type proc struct {
 	wanted  bool // it is to be started again when it ends
 	excused bool // the end that comes is a fault's
 	exits   []exit
-	starts  int
+	started time.Time
 }
 
 // exit is an end of a process that nobody had asked for.
@@ -76,7 +76,7 @@ func (p *proc) launch() error {
 	}
 	done := make(chan struct{})
 	p.cmd, p.done, p.excused = cmd, done, false
-	p.starts++
+	p.started = time.Now()
 	go p.watch(cmd, done)
 	return nil
 }
@@ -153,6 +153,12 @@ func (p *proc) pid() int {
 		return 0
 	}
 	return p.cmd.Process.Pid
+}
+
+func (p *proc) startedAt() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.started
 }
 
 // unasked are the ends that nobody had asked for.

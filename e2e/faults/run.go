@@ -31,6 +31,13 @@ type runner struct {
 
 	mu       sync.Mutex
 	injected []*Injection
+	moved    []moved
+}
+
+// moved is a clock that was wrong for a while, and by how much.
+type moved struct {
+	target string
+	by     time.Duration
 }
 
 // togetherMost is how many faults there are at a time: two, so that they meet, and

@@ -71,10 +71,22 @@ func (e *entry) next(t timing) time.Time {
 	case len(e.group.Pending) == 0 && !e.group.Closed:
 		return e.dueAt(t)
 	}
-	if due := e.dueAt(t); !due.IsZero() && due.Before(at) {
+	now := time.Now()
+	if due, at := reckoned(e.dueAt(t), now), reckoned(at, now); !due.IsZero() && due.Before(at) {
 		return due
 	}
 	return at
+}
+
+// reckoned is the same moment by the time that passes from now on. A time that comes
+// from the store is known by the clock on the wall alone, one of this process by both;
+// where somebody has set the clock in between, the two cannot be compared, and what
+// was due in a second would wait behind the other until the clock is there again.
+func reckoned(at, now time.Time) time.Time {
+	if at.IsZero() {
+		return at
+	}
+	return now.Add(at.Sub(now))
 }
 
 // tellAt is before when nothing of what is pending is published.
@@ -122,7 +134,7 @@ func (q *queue) Pop() any {
 
 // set puts the entry where it belongs.
 func (q *queue) set(e *entry, at time.Time) {
-	e.at = at
+	e.at = reckoned(at, time.Now())
 	if e.index < 0 {
 		heap.Push(q, e)
 		return

@@ -50,15 +50,18 @@ type forgetter struct {
 	floor   uint64
 	movedAt time.Time
 	failing bool
+
+	missed missed
+	stats  *metrics
 }
 
-func newForgetter(ctx context.Context, conn *broker.Conn, log *slog.Logger) (*forgetter, error) {
+func newForgetter(ctx context.Context, conn *broker.Conn, stats *metrics, log *slog.Logger) (*forgetter, error) {
 	stream, err := conn.JS.Stream(ctx, schemas.StreamRaw)
 	if err != nil {
 		return nil, fmt.Errorf("look at stream %s: %w", schemas.StreamRaw, err)
 	}
 	return &forgetter{
-		conn: conn, stream: stream, log: log, wake: make(chan struct{}, 1), movedAt: time.Now(),
+		conn: conn, stream: stream, log: log, wake: make(chan struct{}, 1), movedAt: time.Now(), stats: stats,
 	}, nil
 }
 
@@ -127,6 +130,11 @@ func (f *forgetter) forget(ctx context.Context) (left int, err error) {
 	consumer, err := f.conn.JS.Consumer(ctx, schemas.StreamRaw, schemas.ConsumerRedactor)
 	if err != nil {
 		return 0, err
+	}
+	if n := f.missed.look(consumer.CachedInfo(), f.conn.NC.Stats().Reconnects); n > 0 {
+		f.stats.missed.Add(float64(n))
+		f.log.Error("raw events were gone before they were redacted; they are lost: somebody purged or removed them",
+			"stream", schemas.StreamRaw, "msgs", n, "before_seq", consumer.CachedInfo().Delivered.Stream+1)
 	}
 	floor := consumer.CachedInfo().AckFloor.Stream
 	if floor > f.floor {

@@ -43,12 +43,12 @@ func (b *testBroker) runParts() (stop func()) {
 		b.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	forgetter, err := newForgetter(ctx, b.conn, b.logs.logger())
+	engine := engineFor(b.t)
+	m, err := newMetrics(daemon.NewTelemetry().Registry, engine.Rules())
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	engine := engineFor(b.t)
-	m, err := newMetrics(daemon.NewTelemetry().Registry, engine.Rules())
+	forgetter, err := newForgetter(ctx, b.conn, m, b.logs.logger())
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -107,7 +107,11 @@ func TestForgetAroundOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := newForgetter(t.Context(), b.conn, b.logs.logger())
+	m, err := newMetrics(daemon.NewTelemetry().Registry, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := newForgetter(t.Context(), b.conn, m, b.logs.logger())
 	if err != nil {
 		t.Fatal(err)
 	}

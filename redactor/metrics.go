@@ -24,6 +24,7 @@ type metrics struct {
 	publish     prometheus.Observer
 	blocked     prometheus.Counter
 	trimmed     prometheus.Counter
+	missed      prometheus.Counter
 }
 
 func newMetrics(registry prometheus.Registerer, rules []redact.Rule) (*metrics, error) {
@@ -35,6 +36,7 @@ func newMetrics(registry prometheus.Registerer, rules []redact.Rule) (*metrics, 
 	duplicates := counter("duplicates_total", "Clean events that EVENTS_CLEAN held already, after a redelivery or a producer's retry.")
 	redelivered := counter("redelivered_total", "Events that were delivered before and not acknowledged.")
 	blocked := counter("full_seconds_total", "Seconds in which EVENTS_CLEAN took no events, because it was full or away.")
+	missed := counter("missed_total", "Raw events that were removed from EVENTS_RAW before a redactor was given them, at least; each of several redactors counts them.")
 	trimmed := counter("trimmed_total", "Acknowledged events removed from EVENTS_CLEAN at the end of the replay window.")
 	reloads := counter("rules_reloads_total", "Times the rules were read again on SIGHUP, by result: ok or failed.", "result")
 	loaded := prometheus.NewGauge(prometheus.GaugeOpts{
@@ -51,7 +53,7 @@ func newMetrics(registry prometheus.Registerer, rules []redact.Rule) (*metrics, 
 		Buckets: prometheus.ExponentialBuckets(0.001, 3, 10),
 	})
 	for _, c := range []prometheus.Collector{
-		events, masked, duplicates, redelivered, blocked, trimmed, reloads, loaded, loadedAt, batch, publish,
+		events, masked, duplicates, redelivered, blocked, missed, trimmed, reloads, loaded, loadedAt, batch, publish,
 	} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
@@ -70,6 +72,7 @@ func newMetrics(registry prometheus.Registerer, rules []redact.Rule) (*metrics, 
 		publish:     publish,
 		blocked:     blocked.WithLabelValues(),
 		trimmed:     trimmed.WithLabelValues(),
+		missed:      missed.WithLabelValues(),
 	}
 	for _, reason := range schemas.Reasons() {
 		if reason != schemas.ReasonStorageRefused { // the sink's

@@ -63,7 +63,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	forgetter, err := newForgetter(ctx, conn, log)
+	forgetter, err := newForgetter(ctx, conn, metrics, log)
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,8 @@ type sink struct {
 	resumed *plan
 	// age is how long the first event of a batch waits for company.
 	age time.Duration
+	// read is the last sequence that was read, 0 for none.
+	read uint64
 }
 
 func newSink(cfg Config, m *mapper, st *storer, p planner, q quarantiner) *sink {
@@ -64,7 +66,7 @@ type flushed struct {
 func (s *sink) loop(ctx context.Context, in <-chan broker.Delivery) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	s.age = s.cfg.BatchAge
+	s.age, s.read = s.cfg.BatchAge, s.done.Load()
 	tick := time.NewTicker(max(s.cfg.BatchAge/4, time.Millisecond))
 	defer tick.Stop()
 
@@ -85,6 +87,9 @@ func (s *sink) loop(ctx context.Context, in <-chan broker.Delivery) error {
 		}
 		select {
 		case d, more := <-from:
+			if more {
+				s.follow(d.Sequence)
+			}
 			switch {
 			case !more:
 				open = false
@@ -121,6 +126,18 @@ func (s *sink) loop(ctx context.Context, in <-chan broker.Delivery) error {
 		}
 	}
 	return nil
+}
+
+// follow notices that messages went from the stream before they were read. The
+// broker gives them in order, so what is missing in between is gone: erased, or
+// purged by somebody's mistake, which must not look like a day without events.
+func (s *sink) follow(seq uint64) {
+	if gone := seq - s.read - 1; s.read > 0 && seq > s.read && gone > 0 {
+		s.stats.missed.Add(float64(gone))
+		s.log.Warn("clean events were gone from the stream before they were stored: erased, or purged by mistake",
+			"msgs", gone, "first_seq", s.read+1, "last_seq", seq-1)
+	}
+	s.read = seq
 }
 
 // full tells whether the batch takes no more. One that is resumed is exactly what

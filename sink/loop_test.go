@@ -1,10 +1,13 @@
 package sink
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -331,4 +334,41 @@ func TestLoopGivesUpDrainingAfterItsTimeout(t *testing.T) {
 			t.Errorf("took %s, want 15s", took)
 		}
 	})
+}
+
+// TestGone: what went from the stream before it was read is said, and counted once.
+func TestGone(t *testing.T) {
+	tests := []struct {
+		name string
+		done uint64 // settled before
+		seqs []uint64
+		want string
+	}{
+		{"nothing", 0, []uint64{1, 2, 3}, ""},
+		{"a stream that begins later", 0, []uint64{7, 8}, ""},
+		{"after what is settled", 4, []uint64{5, 6}, ""},
+		{"purged before the first", 4, []uint64{9}, "msgs=4 first_seq=5 last_seq=8\n"},
+		{"in the middle", 0, []uint64{1, 4, 5}, "msgs=2 first_seq=2 last_seq=3\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var said bytes.Buffer
+				r := startPrepared(t, nil, func(r *rig) {
+					r.sink.log = slog.New(slog.NewTextHandler(&said, nil))
+					r.sink.done.Store(tt.done)
+				})
+				for _, seq := range tt.seqs {
+					r.in <- delivery(seq, `{}`)
+				}
+				if err := r.end(); err != nil {
+					t.Fatal(err)
+				}
+				_, got, _ := strings.Cut(said.String(), "purged by mistake\" ")
+				if got != tt.want {
+					t.Errorf("got %q, want %q", said.String(), tt.want)
+				}
+			})
+		})
+	}
 }

@@ -5,7 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // metrics are the service's counters, bound once.
 type metrics struct {
 	stored, duplicates, refused, retries prometheus.Counter
-	lookedUp                             prometheus.Counter
+	lookedUp, missed                     prometheus.Counter
 	batchRows, batchBytes                prometheus.Histogram
 	insertSeconds, lookupSeconds         prometheus.Histogram
 	lag, active                          prometheus.Gauge
@@ -30,6 +30,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		refused:       counter("refused_total", "Messages quarantined because they cannot be stored."),
 		retries:       counter("retries_total", "Look-ups and inserts that failed and were tried again."),
 		lookedUp:      counter("looked_up_total", "Events whose pk was looked up in the table before they were inserted."),
+		missed:        counter("missed_total", "Messages that were removed from EVENTS_CLEAN before they were stored: erased, or purged by mistake."),
 		batchRows:     histogram("batch_rows", "Messages in a batch.", prometheus.ExponentialBuckets(1, 4, 9)),
 		batchBytes:    histogram("batch_bytes", "Bytes of events in a batch.", prometheus.ExponentialBuckets(1024, 4, 9)),
 		insertSeconds: histogram("insert_seconds", "Duration of an insert.", seconds),
@@ -43,7 +44,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	}
 	m.schemaCompared, m.schemaDepartures = counter("schema_compared_total", "Events compared with their schema, at most 100 a second."), departures
 	registry.MustRegister(m.schemaCompared, m.schemaDepartures)
-	registry.MustRegister(m.stored, m.duplicates, m.refused, m.retries, m.lookedUp, m.active, m.batchRows, m.batchBytes,
+	registry.MustRegister(m.stored, m.duplicates, m.refused, m.retries, m.lookedUp, m.missed, m.active, m.batchRows, m.batchBytes,
 		m.insertSeconds, m.lookupSeconds, m.lag)
 	return m
 }

@@ -94,8 +94,8 @@ func (r *reign) store(ctx context.Context, s *sink, consumer jetstream.Consumer)
 		case errors.Is(err, errTurnLost):
 			r.log.Warn("another sink stores now; waiting", "error", err)
 			return err
-		case err == nil && ctx.Err() != nil:
-			return r.pass(ctx)
+		case ctx.Err() != nil && (err == nil || errors.Is(err, broker.ErrInterrupted)):
+			return r.pass(ctx) // what was not read in time is the next one's
 		case err != nil && !errors.Is(err, broker.ErrInterrupted) && !broker.Passing(err):
 			return err
 		case err != nil:

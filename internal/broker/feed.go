@@ -290,11 +290,15 @@ func (f *Feed) deliverInTurn(ctx context.Context, d Delivery) error {
 		if d.ConsumerSequence != f.order.Consumer+1 {
 			return ErrInterrupted // lost on the way, or given to another reader
 		}
-		f.order.Consumer = d.ConsumerSequence
 		if d.Sequence <= f.order.Stream {
+			f.order.Consumer = d.ConsumerSequence
 			return nil
 		}
-		f.order.Stream = d.Sequence
+		if !f.deliver(ctx, d) {
+			return ErrInterrupted // what comes after it must not be delivered either
+		}
+		f.order = jetstream.SequencePair{Consumer: d.ConsumerSequence, Stream: d.Sequence}
+		return nil
 	}
 	f.deliver(ctx, d)
 	return nil
@@ -353,23 +357,29 @@ func (f *Feed) hasRoom() bool {
 	return waiting < f.buffer.Bytes
 }
 
-func (f *Feed) deliver(ctx context.Context, d Delivery) {
+// deliver waits for the reader, of a feed that was told to end for a while only, and
+// tells whether the reader has the message.
+func (f *Feed) deliver(ctx context.Context, d Delivery) bool {
 	f.sizes[f.newest] = len(d.Data())
 	f.newest = (f.newest + 1) % len(f.sizes)
 	select {
 	case f.messages <- d:
-		return
+		return true
 	case <-ctx.Done():
 	}
 	timer := time.NewTimer(handBackAfter)
 	defer timer.Stop()
 	select {
 	case f.messages <- d:
+		return true
 	case <-timer.C:
+	}
+	if !f.inOrder { // else it comes again with all after it, once the consumer is reset
 		if err := d.Nak(); err != nil {
 			f.log.Warn("hand back a message; it will be redelivered later", "stream", d.Stream, "seq", d.Sequence, "error", err)
 		}
 	}
+	return false
 }
 
 // Ack acknowledges the deliveries. One that does not reach the broker is

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -144,5 +145,43 @@ func TestFeedInOrderEndsAtAGap(t *testing.T) {
 		if d := <-again.C(); d.Sequence != want || d.Pending != 10-want {
 			t.Errorf("got message %d with %d to come, want %d with %d", d.Sequence, d.Pending, want, 10-want)
 		}
+	}
+}
+
+// TestReaderTooSlowForTheEnd: a feed in order that is told to end while its reader is
+// busy for longer than it waits leaves out the end, not one message in the middle: an
+// acknowledgement of what came after it would be for it too.
+func TestReaderTooSlowForTheEnd(t *testing.T) {
+	const n, buffer = 40, 10
+	conn := connect(t, startServer(t, t.TempDir(), -1))
+	fillClean(t, conn, n)
+	consumer, err := conn.EnsureConsumer(t.Context(), schemas.SinkConsumer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.ResetTo(t.Context(), schemas.StreamClean, schemas.ConsumerSink, 1); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	feed, err := conn.Subscribe(ctx, consumer, broker.Buffer{Msgs: buffer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "more is fetched than there is room for", func() bool {
+		info, err := consumer.Info(t.Context())
+		return err == nil && info.NumAckPending > buffer
+	})
+	cancel()
+	<-time.After(2500 * time.Millisecond) // the reader is busy; nobody sees how long a feed waits for it
+	next := uint64(1)
+	for d := range feed.C() {
+		if d.Sequence != next {
+			t.Fatalf("message %d comes after %d", d.Sequence, next-1)
+		}
+		next++
+	}
+	if next <= buffer {
+		t.Errorf("%d messages came, want those in the buffer at least", next-1)
 	}
 }

@@ -51,6 +51,7 @@ type ExitCoder interface {
 // Main runs the command and returns the exit code for it. SIGINT and SIGTERM end
 // ctx; a second one ends the process at once. An error is printed as one line.
 func Main(name string, run func(ctx context.Context, args []string) error) int {
+	leaveNoCore()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // from here on the default action is back

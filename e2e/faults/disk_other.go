@@ -1,0 +1,5 @@
+//go:build !linux
+
+package faults
+
+func newDisk(dir string, _ int64) (disk, error) { return plainDisk{dir}, nil }

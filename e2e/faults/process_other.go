@@ -1,0 +1,9 @@
+//go:build !linux
+
+package faults
+
+import "os/exec"
+
+func bind(*exec.Cmd) {}
+
+func allowCores() {}

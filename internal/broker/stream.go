@@ -49,10 +49,10 @@ func (c *Conn) untilMade(ctx context.Context, kind, name string, ensure func(con
 
 func (c *Conn) ensureStream(ctx context.Context, s schemas.Stream) error {
 	want, stream := c.streamConfig(s), jetstream.Stream(nil)
-	err := c.unlessDenied(ctx, c.api("STREAM.INFO", s.Name), func(ctx context.Context) (err error) {
+	err := c.unlessDenied(ctx, func(ctx context.Context) (err error) {
 		stream, err = c.JetStream(s.Name).Stream(ctx, s.Name)
 		return err
-	})
+	}, c.api("STREAM.INFO."+s.Name, s.Name))
 	switch {
 	case errors.Is(err, errDenied):
 		return nil // what publishes to it will tell whether it is there
@@ -73,10 +73,10 @@ func (c *Conn) ensureStream(ctx context.Context, s schemas.Stream) error {
 	if same(have, merged) {
 		return nil
 	}
-	err = c.unlessDenied(ctx, c.api("STREAM.UPDATE", s.Name), func(ctx context.Context) error {
+	err = c.unlessDenied(ctx, func(ctx context.Context) error {
 		_, err := c.JetStream(s.Name).UpdateStream(ctx, merged)
 		return err
-	})
+	}, c.api("STREAM.UPDATE."+s.Name, s.Name))
 	if errors.Is(err, errDenied) {
 		c.log.Warn("a stream is not as this version wants it, and this user of the broker may not change it: start the redactor of this version", "name", s.Name)
 		return nil
@@ -86,10 +86,10 @@ func (c *Conn) ensureStream(ctx context.Context, s schemas.Stream) error {
 
 func (c *Conn) makeStream(ctx context.Context, want jetstream.StreamConfig) (stream jetstream.Stream, err error) {
 	js := c.JetStream(want.Name)
-	err = c.unlessDenied(ctx, c.api("STREAM.CREATE", want.Name), func(ctx context.Context) error {
+	err = c.unlessDenied(ctx, func(ctx context.Context) error {
 		stream, err = js.CreateStream(ctx, want)
 		return err
-	})
+	}, c.api("STREAM.CREATE."+want.Name, want.Name))
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another service was faster
 		return js.Stream(ctx, want.Name)
 	}

@@ -82,7 +82,7 @@ var allowed = map[string]needs{
 	"producer-acme":    tenantNeeds("acme"),
 	"subscriber-acme":  {nil, []string{"alerts.acme.>"}},
 	"door":             {[]string{"events.raw.*.*"}, []string{"_INBOX.>", "_INBOX_producer.>"}},
-	"responder":        {[]string{"notifier.silence.*", "notifier.acknowledge"}, []string{"_INBOX.>", "alerts.>"}},
+	"responder":        {[]string{"notifier.silence.*", "notifier.acknowledge"}, []string{"_INBOX.>", "_INBOX_notifier.>", "alerts.>"}},
 	"operator": {expand(
 		"$JS.API.STREAM.INFO.{EVENTS_RAW,EVENTS_QUARANTINE,EVENTS_CLEAN,ALERTS,ALERTS_OUTBOX}",
 		"$JS.API.CONSUMER.INFO.{EVENTS_RAW.redactor,EVENTS_CLEAN.*,ALERTS.*}",

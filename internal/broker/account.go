@@ -28,7 +28,7 @@ func (c *Conn) FindAccounts(ctx context.Context) (apart bool, err error) {
 		return err
 	}, otherAPI+".INFO")
 	switch {
-	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, errDenied):
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, ErrDenied):
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("ask for the account of %s: %w", schemas.StreamClean, err)
@@ -54,9 +54,10 @@ func (c *Conn) api(request, stream string) string {
 	return prefix + request
 }
 
-// errDenied is what became of a request that the broker's permissions forbid. The
-// broker says so on the connection, and nothing to the request.
-var errDenied = errors.New("the broker's permissions forbid it")
+// ErrDenied is what became of a request that the broker's permissions forbid: be
+// another user of the broker, or ask who may. The broker says so on the connection, and
+// nothing to the request.
+var ErrDenied = errors.New("the broker's permissions forbid it")
 
 // unlessDenied makes a request, and stops waiting when the broker says that this user
 // may not publish to its subject, or to another one that it needs.
@@ -64,11 +65,11 @@ func (c *Conn) unlessDenied(ctx context.Context, request func(context.Context) e
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	for _, subject := range subjects {
-		defer c.denials.expect(subject, func() { cancel(errDenied) })()
+		defer c.denials.expect(subject, func() { cancel(ErrDenied) })()
 	}
 	err := request(ctx)
-	if err != nil && errors.Is(context.Cause(ctx), errDenied) {
-		return errDenied
+	if err != nil && errors.Is(context.Cause(ctx), ErrDenied) {
+		return ErrDenied
 	}
 	return err
 }

@@ -27,7 +27,10 @@ func (c *Conn) OpenBucket(ctx context.Context, b schemas.Bucket) (kv jetstream.K
 func (c *Conn) openBucket(ctx context.Context, b schemas.Bucket) (kv jetstream.KeyValue, err error) {
 	stream := bucketStream + b.Name
 	js := c.JetStream(stream)
-	kv, err = js.KeyValue(ctx, b.Name)
+	err = c.unlessDenied(ctx, func(ctx context.Context) error {
+		kv, err = js.KeyValue(ctx, b.Name)
+		return err
+	}, c.api("STREAM.INFO."+stream, stream))
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return kv, err
 	}
@@ -38,7 +41,10 @@ func (c *Conn) openBucket(ctx context.Context, b schemas.Bucket) (kv jetstream.K
 		})
 		return err
 	}, c.api("STREAM.CREATE."+stream, stream), c.api("INFO", stream)) // the library asks first what the broker can
-	if errors.Is(err, jetstream.ErrBucketExists) { // another service was faster
+	switch {
+	case errors.Is(err, ErrDenied):
+		return nil, errNotMade
+	case errors.Is(err, jetstream.ErrBucketExists): // another service was faster
 		return js.KeyValue(ctx, b.Name)
 	}
 	return kv, err

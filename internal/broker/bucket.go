@@ -24,9 +24,13 @@ func (c *Conn) OpenBucket(ctx context.Context, b schemas.Bucket) (kv jetstream.K
 	return kv, nil
 }
 
-func (c *Conn) openBucket(ctx context.Context, b schemas.Bucket) (jetstream.KeyValue, error) {
-	js, name := c.JetStream(bucketStream+b.Name), bucketStream+b.Name
-	kv, err := js.KeyValue(ctx, b.Name)
+func (c *Conn) openBucket(ctx context.Context, b schemas.Bucket) (kv jetstream.KeyValue, err error) {
+	name := bucketStream + b.Name
+	js := c.JetStream(name)
+	err = c.unlessDenied(ctx, func(ctx context.Context) error {
+		kv, err = js.KeyValue(ctx, b.Name)
+		return err
+	}, c.api("STREAM.INFO."+name, name))
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		kv, err = c.makeBucket(ctx, js, b)
 	}
@@ -37,14 +41,15 @@ func (c *Conn) openBucket(ctx context.Context, b schemas.Bucket) (jetstream.KeyV
 	if err != nil {
 		return nil, err
 	}
-	if err := c.raiseReplicas(ctx, stream.CachedInfo().Config); err != nil && !errors.Is(err, errDenied) {
+	if err := c.raiseReplicas(ctx, stream.CachedInfo().Config); err != nil && !errors.Is(err, ErrDenied) {
 		return nil, err
 	}
 	return kv, nil
 }
 
 func (c *Conn) makeBucket(ctx context.Context, js jetstream.JetStream, b schemas.Bucket) (kv jetstream.KeyValue, err error) {
-	err = c.unlessDenied(ctx, c.api("STREAM.CREATE", bucketStream+b.Name), func(ctx context.Context) error {
+	name := bucketStream + b.Name
+	err = c.unlessDenied(ctx, func(ctx context.Context) error {
 		return c.replicated(func(replicas int) error {
 			kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 				Bucket: b.Name, Description: b.Description, Replicas: replicas,
@@ -52,8 +57,11 @@ func (c *Conn) makeBucket(ctx context.Context, js jetstream.JetStream, b schemas
 			})
 			return err
 		})
-	})
-	if errors.Is(err, jetstream.ErrBucketExists) { // another service was faster
+	}, c.api("STREAM.CREATE."+name, name), c.api("INFO", name)) // the library asks first what the broker can
+	switch {
+	case errors.Is(err, ErrDenied):
+		return nil, errNotMade
+	case errors.Is(err, jetstream.ErrBucketExists): // another service was faster
 		return js.KeyValue(ctx, b.Name)
 	}
 	return kv, err

@@ -128,7 +128,7 @@ func (c *Conn) ask(ctx context.Context, api, stream string, request, answer any)
 	}
 	ctx, cancel := context.WithTimeout(ctx, attemptWait)
 	defer cancel()
-	msg, err := c.NC.RequestWithContext(ctx, c.api(api, stream), body)
+	msg, err := c.NC.RequestWithContext(ctx, c.api(api+"."+stream, stream), body)
 	if err != nil {
 		what, _, _ := strings.Cut(api, ".")
 		return fmt.Errorf("ask about a %s: %w", strings.ToLower(what), err)

@@ -83,7 +83,7 @@ func migrateBy(ctx context.Context, server ClickHouse, open func(db *sql.DB) (*g
 	}
 	lock, work, err := lockMigrations(ctx, db, server.placement())
 	if err != nil {
-		return nil, err
+		return nil, mayNotMigrate(err)
 	}
 	defer lock.release(ctx)
 	if done, err := upToDate(work, provider); done || err != nil {
@@ -137,16 +137,31 @@ func ensureDatabase(ctx context.Context, db *sql.DB, p placement) error {
 		_, err = db.ExecContext(ctx, "CREATE DATABASE IF NOT EXISTS sluice"+p.onCluster())
 	}
 	if err != nil {
-		return fmt.Errorf("create database sluice: %w", faultOf(err))
+		return mayNotMigrate(fmt.Errorf("create database sluice: %w", faultOf(err)))
 	}
 	return nil
 }
+
+// mayNotMigrate tells a user that lacks the right what to do.
+func mayNotMigrate(err error) error {
+	var f *fault
+	if errors.As(err, &f) && (f.code == codeAccessDenied || f.code == codeProhibited) {
+		return fmt.Errorf("%w: CLICKHOUSE_USER may not change the schema: run `sink migrate` as one who may", err)
+	}
+	return err
+}
+
+// ClickHouse's ACCESS_DENIED, and QUERY_IS_PROHIBITED for a user without allow_ddl.
+const (
+	codeAccessDenied = 497
+	codeProhibited   = 392
+)
 
 // upToDate tells whether there is nothing to do; a newer schema is an error.
 func upToDate(ctx context.Context, provider *goose.Provider) (bool, error) {
 	have, err := provider.GetDBVersion(ctx)
 	if err != nil {
-		return false, fmt.Errorf("read the version of the schema: %w", faultOf(err))
+		return false, mayNotMigrate(fmt.Errorf("read the version of the schema: %w", faultOf(err)))
 	}
 	sources := provider.ListSources()
 	newest := sources[len(sources)-1].Version

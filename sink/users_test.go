@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 // account is a user of ClickHouse as far as the embedded engine can try it: what it is
@@ -189,6 +190,10 @@ func TestDeployedUsers(t *testing.T) {
 		"SELECT context FROM sluice.events", "SELECT username FROM sluice.events", "SELECT * FROM sluice.failed_logins(since = now(), until = now())",
 		"INSERT INTO sluice.schema_version (version_id) VALUES (99)",
 	}, changes...)...)
+	empty := ClickHouse{ClickHouseURL: sinkUser.url}
+	if _, err := migrate(t.Context(), empty, fstest.MapFS{"0099_more.sql": {Data: []byte("-- +goose Up\nSELECT 1;\n")}}); err == nil || !strings.Contains(err.Error(), "run `sink migrate` as one who may") {
+		t.Errorf("the sink migrates: %v", err)
+	}
 	sinkUser.kill()
 
 	analyst := file.account(t, "sluice_analyst").as(t, dir, profiles)

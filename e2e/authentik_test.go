@@ -70,7 +70,7 @@ func TestAuthentikAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"published 5, duplicate 0, refused 0, skipped 0\n", "published 0, duplicate 5, refused 0, skipped 0\n"} {
-		p := start(t, nil, []string{"NATS_URL=nats://" + s.nats, "PRODUCER_AUTHENTIK_URL=" + api.URL, "PRODUCER_AUTHENTIK_TOKEN_FILE=" + file, "LOG_LEVEL=debug"}, "producer", "authentik-api")
+		p := start(t, nil, append(s.as("producer-default"), "PRODUCER_AUTHENTIK_URL="+api.URL, "PRODUCER_AUTHENTIK_TOKEN_FILE="+file, "LOG_LEVEL=debug"), "producer", "authentik-api")
 		code := p.wait(t)
 		if got := p.stdout.String(); code != 0 || got != want {
 			t.Errorf("exit %d, got %q, want %q", code, got, want)

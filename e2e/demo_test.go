@@ -13,6 +13,7 @@ import (
 // tells a person to try next works as printed.
 func TestDemo(t *testing.T) {
 	t.Parallel()
+	notLocked(t, "standalone is what is tested")
 	s := startSystem(t)
 	s.stop()
 	s.start("-demo")

@@ -12,6 +12,7 @@ import (
 // setting, and the exit code is not zero.
 func TestStartFailures(t *testing.T) {
 	t.Parallel()
+	notLocked(t, "standalone is what is tested")
 	taken := func(t *testing.T) string {
 		t.Helper()
 		var lc net.ListenConfig

@@ -41,7 +41,7 @@ func TestBrokerAwayWhilePublishing(t *testing.T) {
 	away := outage(t)
 
 	in, lines := io.Pipe()
-	command := start(t, in, []string{"NATS_URL=nats://" + s.nats}, "producer", "publish", "-tenant", "piped")
+	command := start(t, in, s.as("producer-piped"), "producer", "publish", "-tenant", "piped")
 	nc, _ := s.connect()
 	p, err := producer.New(nc, producer.Config{Tenant: "spooled"})
 	if err != nil {

@@ -33,7 +33,7 @@ func TestPrivacyPage(t *testing.T) {
 	said := ""
 	for _, command := range commands {
 		cmd := exec.CommandContext(t.Context(), "sh", "-ec", strings.ReplaceAll(command, "bin/sink", binary(t, "sink")))
-		cmd.Env = append(cleanEnv(), "CLICKHOUSE_URL=http://"+s.clickhouse, "NATS_URL=nats://"+s.nats)
+		cmd.Env = append(append(cleanEnv(), "CLICKHOUSE_URL=http://"+s.clickhouse), s.as("sink")...)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Errorf("%s: %v\n%s", command, err, out)

@@ -62,14 +62,29 @@ type process struct {
 	stdout, stderr output
 	done           chan struct{}
 	err            error // once done is closed
+
+	out   *process   // where what it prints goes too, instead of its own
+	parts []*process // of a system of several
 }
+
+func newProcess() *process { return &process{done: make(chan struct{})} }
 
 func start(t testing.TB, stdin io.Reader, env []string, name string, args ...string) *process {
 	t.Helper()
-	p := &process{done: make(chan struct{})}
+	p := newProcess()
+	p.launch(t, stdin, env, "", name, args...)
+	return p
+}
+
+func (p *process) launch(t testing.TB, stdin io.Reader, env []string, dir, name string, args ...string) {
+	t.Helper()
+	out := p
+	if p.out != nil {
+		out = p.out
+	}
 	p.cmd = exec.CommandContext(context.Background(), binary(t, name), args...)
-	p.cmd.Env = append(cleanEnv(), env...)
-	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, &p.stdout, &p.stderr
+	p.cmd.Env, p.cmd.Dir = append(cleanEnv(), env...), dir
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, &out.stdout, &out.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
@@ -81,10 +96,9 @@ func start(t testing.TB, stdin io.Reader, env []string, name string, args ...str
 		_ = p.cmd.Process.Kill()
 		<-p.done
 		if t.Failed() {
-			t.Logf("%s %s printed\n%s\nand as errors\n%s", name, strings.Join(args, " "), tail(p.stdout.String()), tail(p.stderr.String()))
+			t.Logf("%s %s printed\n%s\nand as errors\n%s", name, strings.Join(args, " "), tail(out.stdout.String()), tail(out.stderr.String()))
 		}
 	})
-	return p
 }
 
 func tail(s string) string {
@@ -130,6 +144,14 @@ func (p *process) wait(t testing.TB) int {
 
 func (p *process) signal(t testing.TB, sig syscall.Signal) {
 	t.Helper()
+	if p.parts != nil {
+		for _, part := range p.parts {
+			if sig != syscall.SIGHUP || !strings.HasSuffix(part.cmd.Path, "clickhouse-embedded") { // which has nothing to read again
+				part.signal(t, sig)
+			}
+		}
+		return
+	}
 	if err := p.cmd.Process.Signal(sig); err != nil {
 		t.Fatalf("signal %s: %v", sig, err)
 	}
@@ -144,11 +166,17 @@ type system struct {
 	nats, clickhouse, http string
 	env                    []string
 	log                    []string // of those that ran before
+	lock                   *lockedStack
 }
 
 func startSystem(t testing.TB, env ...string) *system {
 	t.Helper()
 	s := &system{t: t, dir: t.TempDir(), nats: freeAddr(t), clickhouse: freeAddr(t), http: freeAddr(t)}
+	if locked() {
+		s.env = append([]string{"LOG_LEVEL=debug"}, env...)
+		s.start()
+		return s
+	}
 	s.env = append([]string{
 		"STANDALONE_DIR=" + s.dir, "STANDALONE_NATS_ADDR=" + s.nats,
 		"STANDALONE_CLICKHOUSE_ADDR=" + s.clickhouse, "STANDALONE_HTTP_ADDR=" + s.http,
@@ -162,6 +190,10 @@ func (s *system) start(args ...string) {
 	s.t.Helper()
 	if s.process != nil {
 		s.log = append(s.log, s.stdout.String(), s.stderr.String())
+	}
+	if locked() {
+		s.startLocked()
+		return
 	}
 	s.process = start(s.t, nil, s.env, "standalone", args...)
 	s.until("standalone is ready", func() error {
@@ -177,6 +209,10 @@ func (s *system) start(args ...string) {
 // stop stops it by SIGTERM, as an operator does.
 func (s *system) stop() {
 	s.t.Helper()
+	if s.lock != nil {
+		s.stopLocked()
+		return
+	}
 	s.signal(s.t, syscall.SIGTERM)
 	if code := s.wait(s.t); code != 0 {
 		s.t.Errorf("standalone ended with %d after SIGTERM\n%s", code, tail(s.stderr.String()))
@@ -231,7 +267,7 @@ func until(t testing.TB, what string, ok func() error) {
 // run runs a command against the system to its end.
 func (s *system) run(stdin io.Reader, name string, args ...string) (stdout, stderr string, code int) {
 	s.t.Helper()
-	p := start(s.t, stdin, []string{"NATS_URL=nats://" + s.nats, "CLICKHOUSE_URL=http://" + s.clickhouse}, name, args...)
+	p := start(s.t, stdin, append(s.as(userOf(name, args)), "CLICKHOUSE_URL=http://"+s.clickhouse), name, args...)
 	code = p.wait(s.t)
 	return p.stdout.String(), p.stderr.String(), code
 }
@@ -239,6 +275,14 @@ func (s *system) run(stdin io.Reader, name string, args ...string) (stdout, stde
 // connect is a plain NATS client, as any service has.
 func (s *system) connect() (*nats.Conn, jetstream.JetStream) {
 	s.t.Helper()
+	if s.lock != nil {
+		nc, err := s.lock.broker.connect("door", nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Cleanup(nc.Close)
+		return nc, s.lock.broker.observer()
+	}
 	nc, err := nats.Connect("nats://"+s.nats, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond))
 	if err != nil {
 		s.t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,9 +16,9 @@ import (
 func door(t *testing.T, s *system, tokens string) (addr string) {
 	t.Helper()
 	addr = freeAddr(t)
-	start(t, nil, []string{
-		"NATS_URL=nats://" + s.nats, "PRODUCER_SERVE_ADDR=" + addr, "PRODUCER_TOKENS_FILE=" + tokens, "HTTP_ADDR=" + freeAddr(t),
-	}, "producer", "serve")
+	start(t, nil, append(s.as("door"),
+		"PRODUCER_SERVE_ADDR="+addr, "PRODUCER_TOKENS_FILE="+tokens, "HTTP_ADDR="+freeAddr(t),
+	), "producer", "serve")
 	s.until("the door is open", func() error { return s.get("http://" + addr + "/readyz") })
 	return addr
 }
@@ -50,7 +51,7 @@ func TestPublishingFirstEvent(t *testing.T) {
 	token := sh(t, dir, nil, block("sh", "token=$(")+"\nprintf %s \"$token\"")
 	addr := door(t, s, filepath.Join(dir, "tokens"))
 	here := strings.NewReplacer("127.0.0.1:8090", addr, "nats://127.0.0.1:4222", "nats://"+s.nats, "bin/producer", binary(t, "producer"))
-	env := []string{"token=" + token, "NATS_URL=nats://" + s.nats, "PATH=" + clients + ":" + os.Getenv("PATH")}
+	env := append(s.as("producer-default"), "token="+token, "PATH="+clients+":"+os.Getenv("PATH"))
 
 	rows := 0
 	for _, way := range []struct{ name, needs, language, has, says string }{
@@ -61,6 +62,10 @@ func TestPublishingFirstEvent(t *testing.T) {
 		{"JavaScript", filepath.Join(clients, "node_modules", "@nats-io", "jetstream", "package.json"), "js", "jetstream(nc)", "duplicate: false"},
 		{"Python", "python3", "python", "urllib", "202 stored"},
 	} {
+		if locked() && slices.Contains([]string{"CLI", "Go", "JavaScript"}, way.name) {
+			t.Logf("%s is not tried: the page's own has no key", way.name)
+			continue
+		}
 		if !there(way.needs) {
 			t.Logf("%s is not tried: there is no %s", way.name, way.needs)
 			continue

@@ -32,7 +32,7 @@ func TestStopInMidLoad(t *testing.T) {
 			t.Parallel()
 			s := startSystem(t)
 			ndjson, secrets, _ := generated(n, 1)
-			load := start(t, strings.NewReader(ndjson), []string{"NATS_URL=nats://" + s.nats}, "producer", "publish")
+			load := start(t, strings.NewReader(ndjson), s.as("producer-default"), "producer", "publish")
 			for k := range 3 {
 				s.until("some rows are there", func() error {
 					rows, err := s.query("SELECT count() FROM sluice.events")
@@ -71,6 +71,7 @@ func TestStopInMidLoad(t *testing.T) {
 // A stop while it starts is a stop like any other: no error, and no engine left.
 func TestStopWhileStarting(t *testing.T) {
 	t.Parallel()
+	notLocked(t, "standalone is what is tested")
 	dir := t.TempDir()
 	for _, after := range []int{5, 20, 50, 100, 200} {
 		p := start(t, nil, []string{
@@ -101,10 +102,11 @@ func TestStopWhileStarting(t *testing.T) {
 // The engine dies by itself: standalone starts it again, and the sink goes on.
 func TestEngineDiesInMidLoad(t *testing.T) {
 	t.Parallel()
+	notLocked(t, "standalone is what starts the engine again")
 	const n = 10_000
 	s := startSystem(t)
 	ndjson, _, _ := generated(n, 2)
-	load := start(t, strings.NewReader(ndjson), []string{"NATS_URL=nats://" + s.nats}, "producer", "publish")
+	load := start(t, strings.NewReader(ndjson), s.as("producer-default"), "producer", "publish")
 	for range 2 {
 		s.until("some rows are there", func() error {
 			rows, err := s.query("SELECT count() FROM sluice.events")
@@ -128,6 +130,9 @@ func TestEngineDiesInMidLoad(t *testing.T) {
 // enginePID is the process of the engine: the child of this standalone.
 func enginePID(t *testing.T, s *system) int {
 	t.Helper()
+	if s.lock != nil {
+		return s.lock.store.cmd.Process.Pid
+	}
 	var pid int
 	s.until("the engine runs", func() error {
 		out, err := exec.CommandContext(t.Context(), "ps", "-A", "-o", "pid=,ppid=,args=").Output()

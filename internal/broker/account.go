@@ -23,12 +23,12 @@ const otherAPI = "SLUICE.API"
 func (c *Conn) FindAccounts(ctx context.Context) (apart bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptWait)
 	defer cancel()
-	err = c.unlessDenied(ctx, otherAPI+".INFO", func(ctx context.Context) error {
+	err = c.unlessDenied(ctx, func(ctx context.Context) error {
 		_, err := c.NC.RequestWithContext(ctx, otherAPI+".INFO", nil)
 		return err
-	})
+	}, otherAPI+".INFO")
 	switch {
-	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, errDenied):
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, ErrDenied):
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("ask for the account of %s: %w", schemas.StreamClean, err)
@@ -45,28 +45,31 @@ func (c *Conn) JetStream(stream string) jetstream.JetStream {
 	return c.JS
 }
 
-// api is the subject of a request about a stream.
+// api is the subject of a request to where a stream is.
 func (c *Conn) api(request, stream string) string {
 	prefix := jetstream.DefaultAPIPrefix
 	if c.other != nil && c.JetStream(stream) == c.other {
 		prefix = otherAPI + "."
 	}
-	return prefix + request + "." + stream
+	return prefix + request
 }
 
-// errDenied is what became of a request that the broker's permissions forbid. The
-// broker says so on the connection, and nothing to the request.
-var errDenied = errors.New("the broker's permissions forbid it")
+// ErrDenied is what became of a request that the broker's permissions forbid: be
+// another user of the broker, or ask who may. The broker says so on the connection, and
+// nothing to the request.
+var ErrDenied = errors.New("the broker's permissions forbid it")
 
 // unlessDenied makes a request, and stops waiting when the broker says that this user
-// may not publish to its subject.
-func (c *Conn) unlessDenied(ctx context.Context, subject string, request func(context.Context) error) error {
+// may not publish to its subject, or to another one that it needs.
+func (c *Conn) unlessDenied(ctx context.Context, request func(context.Context) error, subjects ...string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer c.denials.expect(subject, func() { cancel(errDenied) })()
+	for _, subject := range subjects {
+		defer c.denials.expect(subject, func() { cancel(ErrDenied) })()
+	}
 	err := request(ctx)
-	if err != nil && errors.Is(context.Cause(ctx), errDenied) {
-		return errDenied
+	if err != nil && errors.Is(context.Cause(ctx), ErrDenied) {
+		return ErrDenied
 	}
 	return err
 }

@@ -90,15 +90,15 @@ func TestWhoMayNotMakeAStreamWaitsForIt(t *testing.T) {
 	}
 	go func() {
 		// Of EVENTS_QUARANTINE it may not even ask whether it is there.
-		err := sink.EnsureStreams(t.Context(), schemas.CleanStream(), schemas.QuarantineStream())
-		if err == nil {
-			_, err = sink.OpenBucket(t.Context(), schemas.SinkBucket())
-		}
+		ready <- sink.EnsureStreams(t.Context(), schemas.CleanStream(), schemas.QuarantineStream())
+	}()
+	go func() {
+		_, err := sink.OpenBucket(t.Context(), schemas.SinkBucket())
 		ready <- err
 	}()
-	until(t, "the sink says that it waits", func() bool { return strings.Contains(said.String(), "waiting") })
-	if got := strings.Count(said.String(), "\n"); got != 1 || !strings.Contains(said.String(), "EVENTS_CLEAN") {
-		t.Errorf("got %d lines, want one that names EVENTS_CLEAN:\n%s", got, said)
+	until(t, "the sink says that it waits for both", func() bool { return strings.Count(said.String(), "waiting") == 2 })
+	if got := said.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "name=EVENTS_CLEAN") || !strings.Contains(got, "name=SINK") {
+		t.Errorf("want a line for EVENTS_CLEAN and one for SINK, got\n%s", got)
 	}
 
 	redactor := as("redactor")
@@ -111,8 +111,10 @@ func TestWhoMayNotMakeAStreamWaitsForIt(t *testing.T) {
 	if _, err := redactor.OpenBucket(t.Context(), schemas.SinkBucket()); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ready; err != nil {
-		t.Fatal(err)
+	for range 2 {
+		if err := <-ready; err != nil {
+			t.Fatal(err)
+		}
 	}
 	for name, account := range map[string]string{schemas.StreamRaw: "RAW", schemas.StreamQuarantine: "RAW", schemas.StreamClean: "SLUICE", schemas.StreamAlerts: "SLUICE"} {
 		acc, err := ns.LookupAccount(account)

@@ -25,19 +25,26 @@ func (c *Conn) OpenBucket(ctx context.Context, b schemas.Bucket) (kv jetstream.K
 }
 
 func (c *Conn) openBucket(ctx context.Context, b schemas.Bucket) (kv jetstream.KeyValue, err error) {
-	js := c.JetStream(bucketStream + b.Name)
-	kv, err = js.KeyValue(ctx, b.Name)
+	stream := bucketStream + b.Name
+	js := c.JetStream(stream)
+	err = c.unlessDenied(ctx, func(ctx context.Context) error {
+		kv, err = js.KeyValue(ctx, b.Name)
+		return err
+	}, c.api("STREAM.INFO."+stream, stream))
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return kv, err
 	}
-	err = c.unlessDenied(ctx, c.api("STREAM.CREATE", bucketStream+b.Name), func(ctx context.Context) error {
+	err = c.unlessDenied(ctx, func(ctx context.Context) error {
 		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 			Bucket: b.Name, Description: b.Description,
 			History: 1, MaxBytes: b.MaxBytes, Storage: jetstream.FileStorage, LimitMarkerTTL: b.MarkerTTL,
 		})
 		return err
-	})
-	if errors.Is(err, jetstream.ErrBucketExists) { // another service was faster
+	}, c.api("STREAM.CREATE."+stream, stream), c.api("INFO", stream)) // the library asks first what the broker can
+	switch {
+	case errors.Is(err, ErrDenied):
+		return nil, errNotMade
+	case errors.Is(err, jetstream.ErrBucketExists): // another service was faster
 		return js.KeyValue(ctx, b.Name)
 	}
 	return kv, err

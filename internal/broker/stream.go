@@ -31,11 +31,14 @@ func (c *Conn) EnsureStreams(ctx context.Context, streams ...schemas.Stream) err
 // lookAgain is how often a service looks whether the redactor has made what it needs.
 const lookAgain = 500 * time.Millisecond
 
+// errNotMade: it is not there, and this user may not make it.
+var errNotMade = errors.New("it is missing")
+
 // untilMade makes something, or waits until the redactor has, where this user may not.
 func (c *Conn) untilMade(ctx context.Context, kind, name string, ensure func(context.Context) error) error {
 	for said := false; ; said = true {
 		err := ensure(ctx)
-		if !errors.Is(err, errDenied) {
+		if !errors.Is(err, errNotMade) {
 			return err
 		}
 		if !said {
@@ -49,12 +52,12 @@ func (c *Conn) untilMade(ctx context.Context, kind, name string, ensure func(con
 
 func (c *Conn) ensureStream(ctx context.Context, s schemas.Stream) error {
 	want, stream := c.streamConfig(s), jetstream.Stream(nil)
-	err := c.unlessDenied(ctx, c.api("STREAM.INFO", s.Name), func(ctx context.Context) (err error) {
+	err := c.unlessDenied(ctx, func(ctx context.Context) (err error) {
 		stream, err = c.JetStream(s.Name).Stream(ctx, s.Name)
 		return err
-	})
+	}, c.api("STREAM.INFO."+s.Name, s.Name))
 	switch {
-	case errors.Is(err, errDenied):
+	case errors.Is(err, ErrDenied):
 		return nil // what publishes to it will tell whether it is there
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		stream, err = c.makeStream(ctx, want)
@@ -73,11 +76,11 @@ func (c *Conn) ensureStream(ctx context.Context, s schemas.Stream) error {
 	if same(have, merged) {
 		return nil
 	}
-	err = c.unlessDenied(ctx, c.api("STREAM.UPDATE", s.Name), func(ctx context.Context) error {
+	err = c.unlessDenied(ctx, func(ctx context.Context) error {
 		_, err := c.JetStream(s.Name).UpdateStream(ctx, merged)
 		return err
-	})
-	if errors.Is(err, errDenied) {
+	}, c.api("STREAM.UPDATE."+s.Name, s.Name))
+	if errors.Is(err, ErrDenied) {
 		c.log.Warn("a stream is not as this version wants it, and this user of the broker may not change it: start the redactor of this version", "name", s.Name)
 		return nil
 	}
@@ -86,11 +89,14 @@ func (c *Conn) ensureStream(ctx context.Context, s schemas.Stream) error {
 
 func (c *Conn) makeStream(ctx context.Context, want jetstream.StreamConfig) (stream jetstream.Stream, err error) {
 	js := c.JetStream(want.Name)
-	err = c.unlessDenied(ctx, c.api("STREAM.CREATE", want.Name), func(ctx context.Context) error {
+	err = c.unlessDenied(ctx, func(ctx context.Context) error {
 		stream, err = js.CreateStream(ctx, want)
 		return err
-	})
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another service was faster
+	}, c.api("STREAM.CREATE."+want.Name, want.Name))
+	switch {
+	case errors.Is(err, ErrDenied):
+		return nil, errNotMade
+	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse): // another service was faster
 		return js.Stream(ctx, want.Name)
 	}
 	return stream, err

@@ -20,7 +20,7 @@ import (
 )
 
 // silence adds, lists and removes silences, in the store itself: no notifier need
-// run.
+// run. Who may not write to the store asks a notifier.
 func silence(ctx context.Context, args []string, stdout io.Writer) error {
 	if len(args) == 0 {
 		return daemon.Usage("silence: want add, list or remove")
@@ -55,10 +55,20 @@ func connected(ctx context.Context, do func(context.Context, *broker.Conn) error
 	return do(ctx, conn)
 }
 
-func withSilences(ctx context.Context, do func(context.Context, *notifier.Silences) error) error {
+// silencer is the store of silences, or a notifier.
+type silencer interface {
+	Add(ctx context.Context, silence notifier.Silence, lasting time.Duration) (notifier.Silence, error)
+	List(ctx context.Context) ([]notifier.Silence, error)
+	Remove(ctx context.Context, id string) error
+}
+
+func withSilences(ctx context.Context, do func(context.Context, silencer) error) error {
 	return connected(ctx, func(ctx context.Context, conn *broker.Conn) error {
 		silences, err := notifier.OpenSilences(ctx, conn)
-		if err != nil {
+		switch {
+		case errors.Is(err, broker.ErrDenied):
+			return do(ctx, notifier.NewRemote(conn.NC))
+		case err != nil:
 			return err
 		}
 		return do(ctx, silences)
@@ -88,7 +98,7 @@ func silenceAdd(ctx context.Context, args []string, stdout io.Writer) error {
 	if err := wanted.Validate(); err != nil {
 		return daemon.Usage("silence add: %w", err)
 	}
-	return withSilences(ctx, func(ctx context.Context, silences *notifier.Silences) error {
+	return withSilences(ctx, func(ctx context.Context, silences silencer) error {
 		added, err := silences.Add(ctx, wanted, *lasting)
 		if err != nil {
 			return err
@@ -105,7 +115,7 @@ func silenceList(ctx context.Context, args []string, stdout io.Writer) error {
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return daemon.Usage("silence list: takes -json and nothing else")
 	}
-	return withSilences(ctx, func(ctx context.Context, silences *notifier.Silences) error {
+	return withSilences(ctx, func(ctx context.Context, silences silencer) error {
 		all, err := silences.List(ctx)
 		if err != nil {
 			return err
@@ -137,7 +147,7 @@ func silenceRemove(ctx context.Context, args []string, stdout io.Writer) error {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		return daemon.Usage("silence remove: want the ids that silence list shows")
 	}
-	return withSilences(ctx, func(ctx context.Context, silences *notifier.Silences) error {
+	return withSilences(ctx, func(ctx context.Context, silences silencer) error {
 		var errs []error
 		for _, id := range args {
 			err := silences.Remove(ctx, id)
@@ -162,10 +172,15 @@ func acknowledge(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	return connected(ctx, func(ctx context.Context, conn *broker.Conn) error {
 		groups, err := notifier.OpenGroups(ctx, conn)
-		if err != nil {
+		switch {
+		case errors.Is(err, broker.ErrDenied):
+			err = notifier.NewRemote(conn.NC).Acknowledge(ctx, flags.Arg(0), *by, *comment)
+		case err == nil:
+			err = notifier.Acknowledge(ctx, groups, flags.Arg(0), *by, *comment)
+		default:
 			return err
 		}
-		if err := notifier.Acknowledge(ctx, groups, flags.Arg(0), *by, *comment); err != nil {
+		if err != nil {
 			return fmt.Errorf("acknowledge %s: %w", flags.Arg(0), err)
 		}
 		fmt.Fprintf(stdout, "%s: acknowledged; its end will be told\n", flags.Arg(0))

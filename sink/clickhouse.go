@@ -19,6 +19,7 @@ import (
 // but for healthy.
 type clickHouse struct {
 	conn    driver.Conn
+	place   placement
 	address string
 	columns columns
 	trouble atomic.Pointer[fault]
@@ -35,7 +36,7 @@ func openClickHouse(ctx context.Context, server ClickHouse, stats *metrics, log 
 	if err != nil {
 		return nil, fmt.Errorf("open ClickHouse: %w", faultOf(err))
 	}
-	db := &clickHouse{conn: conn, address: strings.Join(opts.Addr, ",")}
+	db := &clickHouse{conn: conn, place: server.placement(), address: strings.Join(opts.Addr, ",")}
 	said := false
 	for delay := retryFirst; ; delay = min(2*delay, pingLast) {
 		err := faultOf(db.ping(ctx))
@@ -118,11 +119,11 @@ func (c *clickHouse) known(ctx context.Context, entries []entry) (map[uuid.UUID]
 func (c *clickHouse) lookup(ctx context.Context, entries []entry, found map[uuid.UUID]struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	rows, err := c.conn.Query(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
+	rows, err := c.conn.Query(clickhouse.Context(ctx, clickhouse.WithSettings(c.place.reading(clickhouse.Settings{
 		"max_execution_time": int(lookupTimeout / time.Second),
 		// Its entries would be of no use to anybody: no batch comes twice.
 		"use_query_condition_cache": 0,
-	})), lookupStatement(entries))
+	}))), lookupStatement(entries))
 	if err != nil {
 		return err
 	}
@@ -151,9 +152,9 @@ func (c *clickHouse) countRows(ctx context.Context) (int, error) {
 
 // readPKs hands the pks of all rows to each. It may run beside the other calls.
 func (c *clickHouse) readPKs(ctx context.Context, each func(pks []uuid.UUID)) error {
-	rows, err := c.conn.Query(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
+	rows, err := c.conn.Query(clickhouse.Context(ctx, clickhouse.WithSettings(c.place.reading(clickhouse.Settings{
 		"max_execution_time": 0, "max_threads": 1, "max_block_size": pksAtOnce,
-	})), "SELECT pk FROM "+eventsTable)
+	}))), "SELECT pk FROM "+eventsTable)
 	if err != nil {
 		return faultOf(err)
 	}
@@ -209,7 +210,7 @@ func (c *clickHouse) send(ctx context.Context, entries []entry, token string) er
 	defer cancel()
 	batch, err := c.conn.PrepareBatch(clickhouse.Context(ctx,
 		clickhouse.WithColumnNamesAndTypes(insertColumns()), // else HTTP asks for them each time
-		clickhouse.WithSettings(insertSettings(token))), insertStatement)
+		clickhouse.WithSettings(c.place.inserting(insertSettings(token)))), insertStatement)
 	if err != nil {
 		return err
 	}

@@ -17,12 +17,14 @@ import (
 // engine is a real ClickHouse in its own process, the embedded one.
 type engine struct {
 	address, url string
-	cmd          *exec.Cmd
-	stdin        io.Closer
+	// cluster is the one that it is, if any.
+	cluster string
+	cmd     *exec.Cmd
+	stdin   io.Closer
 }
 
 // launch starts ClickHouse on the directory; port 0 takes a free one.
-func launch(dir, address string) (*engine, error) {
+func launch(dir, address string, flags ...string) (*engine, error) {
 	bin := os.Getenv("SLUICE_BIN")
 	if bin == "" {
 		bin = filepath.Join("..", "bin")
@@ -34,7 +36,7 @@ func launch(dir, address string) (*engine, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("no embedded ClickHouse at %s: run `make build engine`", path)
 	}
-	e := &engine{cmd: exec.Command(path, "-addr", address, "-path", dir)}
+	e := &engine{cmd: exec.Command(path, append([]string{"-addr", address, "-path", dir}, flags...)...)}
 	var stderr bytes.Buffer
 	e.cmd.Stderr = &stderr
 	if e.stdin, err = e.cmd.StdinPipe(); err != nil {
@@ -58,7 +60,7 @@ func launch(dir, address string) (*engine, error) {
 }
 
 // settings are how to reach it.
-func (e *engine) settings() ClickHouse { return ClickHouse{ClickHouseURL: e.url} }
+func (e *engine) settings() ClickHouse { return ClickHouse{ClickHouseURL: e.url, Cluster: e.cluster} }
 
 // kill ends the process with SIGKILL.
 func (e *engine) kill() {

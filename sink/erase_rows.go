@@ -25,17 +25,17 @@ func (t *storedEvents) erase(ctx context.Context, e Erasure, out, progress io.Wr
 			return err
 		}
 		erased += n
-		left, err := t.countOf(ctx, e)
-		if err != nil {
+		var left uint64
+		if err := t.rowEverywhere(ctx, fmt.Sprintf("SELECT count() FROM %s WHERE %s", t.place.everywhere(t.place.rowsTable()), e.where()), &left); err != nil {
 			return fmt.Errorf("look whether all rows are gone: %w", err)
 		}
-		if left.events > 0 {
+		if left > 0 {
 			continue
 		}
 		if err := t.offDisk(ctx, progress); err != nil {
 			return err
 		}
-		if err := t.exec(ctx, "TRUNCATE TABLE IF EXISTS "+erasingTable); err != nil {
+		if err := t.exec(ctx, "TRUNCATE TABLE IF EXISTS "+erasingTable+t.place.onCluster()); err != nil {
 			return fmt.Errorf("empty the list of erased rows: %w", err)
 		}
 		fmt.Fprintf(out, "Erased %d events from the table %s; no file of ClickHouse holds them any more.\n", erased, eventsTable)
@@ -47,44 +47,85 @@ func (t *storedEvents) erase(ctx context.Context, e Erasure, out, progress io.Wr
 // eraseListed lists the rows and removes what is listed, also by a run that was
 // interrupted.
 func (t *storedEvents) eraseListed(ctx context.Context, e Erasure, progress io.Writer) (uint64, error) {
-	for _, statement := range []string{
-		"CREATE TABLE IF NOT EXISTS " + erasingTable +
-			" (pk UUID) ENGINE = MergeTree ORDER BY pk COMMENT 'pks of the rows that `sink erase` is removing'",
-		fmt.Sprintf("INSERT INTO %s SELECT pk FROM %s WHERE (%s) AND pk NOT IN (SELECT pk FROM %s)",
-			erasingTable, eventsTable, e.where(), erasingTable),
-	} {
+	for _, statement := range t.listStatements(e) {
 		if err := t.exec(ctx, statement); err != nil {
 			return 0, fmt.Errorf("list the rows to erase: %w", err)
 		}
 	}
-	var there uint64
+	var there, anywhere uint64
 	listed := "pk IN (SELECT pk FROM " + erasingTable + ")"
-	if err := t.row(ctx, fmt.Sprintf("SELECT count() FROM %s WHERE %s", eventsTable, listed), &there); err != nil {
+	if err := t.rowEverywhere(ctx, fmt.Sprintf("SELECT (SELECT count() FROM %s WHERE %s), (SELECT count() FROM %s WHERE %s)",
+		eventsTable, listed, t.place.everywhere(t.place.rowsTable()), listed), &there, &anywhere); err != nil {
 		return 0, fmt.Errorf("count the rows to erase: %w", err)
 	}
-	if there == 0 {
+	if anywhere == 0 {
 		return 0, nil
 	}
-	return there, t.mutate(ctx, "erase rows", fmt.Sprintf("ALTER TABLE %s DELETE WHERE %s", eventsTable, listed), progress)
+	return there, t.mutate(ctx, "erase rows", "DELETE WHERE "+listed, progress)
+}
+
+// listStatements list the rows on every server, since each replica reads the list that it
+// has itself: one that lagged would keep rows that others remove.
+func (t *storedEvents) listStatements(e Erasure) []string {
+	engine := "MergeTree"
+	if t.place.clustered() {
+		engine = "ReplicatedMergeTree(" + fmt.Sprintf(sharedInKeeper, "erasing") + ")"
+	}
+	out := []string{
+		"CREATE TABLE IF NOT EXISTS " + erasingTable + t.place.onCluster() +
+			" (pk UUID) ENGINE = " + engine + " ORDER BY pk COMMENT 'pks of the rows that `sink erase` is removing'",
+		// The same list may come again once the table was emptied.
+		fmt.Sprintf("INSERT INTO %s SETTINGS insert_deduplicate = 0, deduplicate_insert_select = 'disable' SELECT pk FROM %s WHERE (%s) AND pk NOT IN (SELECT pk FROM %s)",
+			erasingTable, eventsTable, e.where(), erasingTable),
+	}
+	if t.place.clustered() {
+		out = append(out, "SYSTEM SYNC REPLICA"+t.place.onCluster()+" "+erasingTable)
+	}
+	return out
+}
+
+// clocksDiffer is more than the clocks of a cluster's servers do.
+const clocksDiffer = time.Minute
+
+// oldParts counts the parts from before the last erasure that are still on a disk, says
+// how long ClickHouse keeps such, and whether it could remove them now. On a cluster,
+// where each replica has versions of its own, these are all parts that no query reads
+// and that were there by now: no fewer than those with erased rows.
+func (t *storedEvents) oldParts(now time.Time) string {
+	before := "data_version < (SELECT max(arrayMax(`block_numbers.number`)) FROM system.mutations WHERE " + t.place.inRowsTable() +
+		" AND position(command, '" + erasingTable + "') > 0)"
+	if t.place.clustered() {
+		before = "modification_time <= " + at(now.Add(clocksDiffer))
+	}
+	parts := "SELECT remove_time FROM system.parts WHERE " + t.place.inRowsTable() + " AND _state != 'Active' AND " + before
+	if t.place.clustered() {
+		parts = t.place.everywhere("view(" + parts + ")") // the cluster's table of parts has no _state
+	} else {
+		parts = "(" + parts + ")"
+	}
+	return "SELECT count(), toUInt64(any(lifetime)), max(remove_time) + any(lifetime) < now() FROM " + parts + " AS parts, " +
+		"(SELECT toUInt64(value) AS lifetime FROM system.merge_tree_settings WHERE name = 'old_parts_lifetime') AS settings"
 }
 
 // offDisk waits until ClickHouse has removed the files of all parts from before the
 // last erasure. It keeps them for a while, lest a power cut takes the new ones.
 func (t *storedEvents) offDisk(ctx context.Context, progress io.Writer) error {
-	const old = "SELECT count(), toUInt64(any(lifetime)), max(remove_time) + any(lifetime) < now() FROM system.parts, " +
-		"(SELECT toUInt64(value) AS lifetime FROM system.merge_tree_settings WHERE name = 'old_parts_lifetime') AS settings " +
-		"WHERE database = 'sluice' AND table = 'events' AND _state != 'Active' AND data_version < " +
-		"(SELECT max(arrayMax(`block_numbers.number`)) FROM system.mutations WHERE database = 'sluice' AND table = 'events' AND position(command, '" + erasingTable + "') > 0)"
+	now, err := t.now(ctx)
+	if err != nil {
+		return fmt.Errorf("look whether the files are gone: %w", err)
+	}
+	old := t.oldParts(now)
 	var parts, lifetime uint64
 	var due bool
 	for nudged := (time.Time{}); ; {
-		if err := t.row(ctx, old, &parts, &lifetime, &due); err != nil && ctx.Err() == nil {
+		if err := t.rowEverywhere(ctx, old, &parts, &lifetime, &due); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("look whether the files are gone: %w", err)
 		} else if err == nil && parts == 0 {
 			overwrite(progress, "")
 			return nil
 		}
-		if due && time.Since(nudged) > nudgeEvery {
+		// Replicas look for such files every half a minute by themselves.
+		if due && !t.place.clustered() && time.Since(nudged) > nudgeEvery {
 			nudged = time.Now()
 			if err := t.exec(ctx, nudge); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("have old files removed: %w", err)
@@ -110,7 +151,7 @@ const (
 // removes.
 func (t *storedEvents) reportDetached(ctx context.Context, out io.Writer) error {
 	var parts uint64
-	if err := t.row(ctx, "SELECT count() FROM system.detached_parts WHERE database = 'sluice'", &parts); err != nil {
+	if err := t.rowEverywhere(ctx, "SELECT count() FROM "+t.place.everywhere("system.detached_parts")+" WHERE database = 'sluice'", &parts); err != nil {
 		return fmt.Errorf("look for detached parts: %w", err)
 	}
 	if parts > 0 {

@@ -33,40 +33,57 @@ func Migrate(ctx context.Context, server ClickHouse) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
-	return migrate(ctx, server, files, goose.NewGoMigration(3, &goose.GoFunc{RunDB: moveByExpiry}, nil))
+	if server.placement().clustered() {
+		return migrateCluster(ctx, server, files)
+	}
+	return migrate(ctx, server, files, goose.NewGoMigration(clusterBase, &goose.GoFunc{RunDB: moveByExpiry}, nil))
 }
 
 // migrationTimeout is how long one statement may take: some copy the table.
 const migrationTimeout = 24 * time.Hour
 
+// migrate migrates one server.
 func migrate(ctx context.Context, server ClickHouse, files fs.FS, steps ...*goose.Migration) ([]string, error) {
-	opts, err := server.options()
+	return migrateBy(ctx, server, func(db *sql.DB) (*goose.Provider, error) {
+		return goose.NewProvider(goose.DialectClickHouse, db, files, goose.WithGoMigrations(steps...),
+			goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	})
+}
+
+// migrateCluster migrates all servers of a cluster, each of which has to be up if there
+// is something to do.
+func migrateCluster(ctx context.Context, server ClickHouse, files fs.FS) ([]string, error) {
+	p := server.placement()
+	steps, err := p.clusterSteps(files)
 	if err != nil {
 		return nil, err
 	}
-	opts.ReadTimeout = max(opts.ReadTimeout, migrationTimeout)
-	db := clickhouse.OpenDB(opts)
+	store, err := p.store()
+	if err != nil {
+		return nil, err
+	}
+	return migrateBy(ctx, server, func(db *sql.DB) (*goose.Provider, error) {
+		return goose.NewProvider(goose.DialectCustom, db, nil, goose.WithStore(store), goose.WithGoMigrations(clusterMigrations(steps)...),
+			goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	})
+}
+
+func migrateBy(ctx context.Context, server ClickHouse, open func(db *sql.DB) (*goose.Provider, error)) ([]string, error) {
+	db, err := openMigrations(ctx, server)
+	if err != nil {
+		return nil, err
+	}
 	defer db.Close()
-	if err := checkVersion(ctx, db); err != nil {
-		if unreachable(err) {
-			err = fmt.Errorf("%w (start it, or set CLICKHOUSE_URL)", err)
-		}
-		return nil, fmt.Errorf("connect to ClickHouse at %s: %w", strings.Join(opts.Addr, ","), err)
-	}
-	if _, err := db.ExecContext(ctx, "CREATE DATABASE IF NOT EXISTS sluice"); err != nil {
-		return nil, fmt.Errorf("create database sluice: %w", faultOf(err))
-	}
-	provider, err := goose.NewProvider(goose.DialectClickHouse, db, files, goose.WithGoMigrations(steps...),
-		goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	provider, err := open(db)
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
 	if done, err := upToDate(ctx, provider); done || err != nil {
 		return nil, err
 	}
-	lock, work, err := lockMigrations(ctx, db)
+	lock, work, err := lockMigrations(ctx, db, server.placement())
 	if err != nil {
-		return nil, err
+		return nil, mayNotMigrate(err)
 	}
 	defer lock.release(ctx)
 	if done, err := upToDate(work, provider); done || err != nil {
@@ -83,11 +100,68 @@ func migrate(ctx context.Context, server ClickHouse, files fs.FS, steps ...*goos
 	return applied, nil
 }
 
+// openMigrations connects to a ClickHouse that can have the table, and makes the
+// database if it is not there.
+func openMigrations(ctx context.Context, server ClickHouse) (*sql.DB, error) {
+	opts, err := server.options()
+	if err != nil {
+		return nil, err
+	}
+	opts.ReadTimeout = max(opts.ReadTimeout, migrationTimeout)
+	p := server.placement()
+	opts.Settings = p.changing(p.inserting(p.reading(clickhouse.Settings{})))
+	db := clickhouse.OpenDB(opts)
+	if err := checkVersion(ctx, db); err != nil {
+		_ = db.Close()
+		if unreachable(err) {
+			err = fmt.Errorf("%w (start it, or set CLICKHOUSE_URL)", err)
+		}
+		return nil, fmt.Errorf("connect to ClickHouse at %s: %w", strings.Join(opts.Addr, ","), err)
+	}
+	if err := p.check(ctx, db); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	if err := ensureDatabase(ctx, db, p); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// ensureDatabase asks first, so that a user who may not make it can go on where it is.
+func ensureDatabase(ctx context.Context, db *sql.DB, p placement) error {
+	var there bool
+	err := db.QueryRowContext(ctx, "SELECT count() > 0 FROM system.databases WHERE name = 'sluice'").Scan(&there)
+	if err == nil && !there {
+		_, err = db.ExecContext(ctx, "CREATE DATABASE IF NOT EXISTS sluice"+p.onCluster())
+	}
+	if err != nil {
+		return mayNotMigrate(fmt.Errorf("create database sluice: %w", faultOf(err)))
+	}
+	return nil
+}
+
+// mayNotMigrate tells a user that lacks the right what to do.
+func mayNotMigrate(err error) error {
+	var f *fault
+	if errors.As(err, &f) && (f.code == codeAccessDenied || f.code == codeProhibited) {
+		return fmt.Errorf("%w: CLICKHOUSE_USER may not change the schema: run `sink migrate` as one who may", err)
+	}
+	return err
+}
+
+// ClickHouse's ACCESS_DENIED, and QUERY_IS_PROHIBITED for a user without allow_ddl.
+const (
+	codeAccessDenied = 497
+	codeProhibited   = 392
+)
+
 // upToDate tells whether there is nothing to do; a newer schema is an error.
 func upToDate(ctx context.Context, provider *goose.Provider) (bool, error) {
 	have, err := provider.GetDBVersion(ctx)
 	if err != nil {
-		return false, fmt.Errorf("read the version of the schema: %w", faultOf(err))
+		return false, mayNotMigrate(fmt.Errorf("read the version of the schema: %w", faultOf(err)))
 	}
 	sources := provider.ListSources()
 	newest := sources[len(sources)-1].Version
@@ -99,10 +173,13 @@ func upToDate(ctx context.Context, provider *goose.Provider) (bool, error) {
 
 // migrationName is how a migration is called to the operator.
 func migrationName(source *goose.Source) string {
-	if source.Type == goose.TypeGo {
-		return fmt.Sprintf("%04d_by_expiry", source.Version)
+	if source.Type != goose.TypeGo {
+		return path.Base(source.Path)
 	}
-	return path.Base(source.Path)
+	if names, err := fs.Glob(migrationFiles, fmt.Sprintf("migrations/%04d_*.sql", source.Version)); err == nil && len(names) == 1 {
+		return path.Base(names[0])
+	}
+	return fmt.Sprintf("%04d_by_expiry", source.Version)
 }
 
 // migrationError names the migration that failed. ClickHouse's message is shown

@@ -19,9 +19,12 @@ import (
 // Whoever finds that no lock was alive for lockStale takes the next N.
 //
 // Who has made a lock looks whether there is another one alive, and steps back if
-// so. Of two that write before they read, one at least sees the other.
+// so. Of two that write before they read, one at least sees the other. On a cluster a
+// lock is made on all servers, in the one order that Keeper has for such statements, and
+// is there once all of them have it: so it does not matter which one is asked.
 type migrationLock struct {
 	db     *sql.DB
+	place  placement
 	number int
 	stop   context.CancelFunc
 	done   chan struct{}
@@ -38,14 +41,14 @@ const (
 
 // lockMigrations waits for the lock. The context that it returns ends when the
 // lock may have been lost.
-func lockMigrations(ctx context.Context, db *sql.DB) (*migrationLock, context.Context, error) {
+func lockMigrations(ctx context.Context, db *sql.DB, place placement) (*migrationLock, context.Context, error) {
 	for {
 		number, alive, now, err := readLocks(ctx, db, 0)
 		if err != nil {
 			return nil, nil, err
 		}
 		if !alive {
-			l := &migrationLock{db: db, number: number + 1, done: make(chan struct{})}
+			l := &migrationLock{db: db, place: place, number: number + 1, done: make(chan struct{})}
 			held, err := l.take(ctx, now)
 			if err != nil {
 				return nil, nil, err
@@ -65,7 +68,7 @@ func lockMigrations(ctx context.Context, db *sql.DB) (*migrationLock, context.Co
 
 // take makes the lock's table and reports whether it is held.
 func (l *migrationLock) take(ctx context.Context, now int64) (bool, error) {
-	_, err := l.db.ExecContext(ctx, fmt.Sprintf("CREATE TABLE sluice.%s%d (x UInt8) ENGINE = Memory COMMENT '%d'", lockPrefix, l.number, now))
+	_, err := l.db.ExecContext(ctx, fmt.Sprintf("CREATE TABLE sluice.%s%d%s (x UInt8) ENGINE = Memory COMMENT '%d'", lockPrefix, l.number, l.place.onCluster(), now))
 	if exception, ok := errors.AsType[*clickhouse.Exception](err); ok && exception.Code == codeTableExists {
 		return false, nil
 	}
@@ -134,7 +137,7 @@ func (l *migrationLock) alive(ctx context.Context) error {
 	if err := l.db.QueryRowContext(ctx, "SELECT toInt64(toUnixTimestamp(now()))").Scan(&now); err != nil {
 		return err
 	}
-	_, err := l.db.ExecContext(ctx, fmt.Sprintf("ALTER TABLE sluice.%s%d MODIFY COMMENT '%d'", lockPrefix, l.number, now))
+	_, err := l.db.ExecContext(ctx, fmt.Sprintf("ALTER TABLE sluice.%s%d%s MODIFY COMMENT '%d'", lockPrefix, l.number, l.place.onCluster(), now))
 	return err
 }
 
@@ -152,5 +155,5 @@ func (l *migrationLock) release(ctx context.Context) {
 func (l *migrationLock) drop(ctx context.Context, number int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lockBeat)
 	defer cancel()
-	_, _ = l.db.ExecContext(ctx, fmt.Sprintf("DROP TABLE IF EXISTS sluice.%s%d SYNC", lockPrefix, number))
+	_, _ = l.db.ExecContext(ctx, fmt.Sprintf("DROP TABLE IF EXISTS sluice.%s%d%s SYNC", lockPrefix, number, l.place.onCluster()))
 }

@@ -126,7 +126,7 @@ func TestMigrationLock(t *testing.T) {
 	ch.query(t, "CREATE DATABASE sluice")
 	db := openDB(t, ch)
 	ch.query(t, "CREATE TABLE sluice.migration_lock_4 (x UInt8) ENGINE = Memory COMMENT '1000'")
-	lock, work, err := lockMigrations(t.Context(), db)
+	lock, work, err := lockMigrations(t.Context(), db, placement{})
 	if err != nil || lock.number != 5 || work.Err() != nil {
 		t.Fatalf("lock %+v, %v", lock, err)
 	}

@@ -55,7 +55,7 @@ func (r *reign) run(ctx context.Context) error {
 	}
 	read(rows)
 
-	st := &storer{table: r.db, seen: r.seen, stats: r.stats, log: r.log}
+	st := &storer{table: r.db, seen: r.seen, stats: r.stats, log: r.log, sharded: r.db.place.clustered()}
 	s := newSink(r.cfg, r.mapper, st, r.turn, &quarantine{conn: r.conn, log: r.log})
 	s.stream, s.refill = created, func() { read(r.seen.size()) }
 	after, unsettled := r.position(consumer.CachedInfo(), created)

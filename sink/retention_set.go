@@ -164,14 +164,14 @@ func (t *storedEvents) setRetention(
 	isExpired := fmt.Sprintf("%s AND %s <= %s", mine, expires, at(now))
 	differs := fmt.Sprintf("%s AND expires != %s", mine, expires)
 	for range retentionTries {
-		err := t.mutate(ctx, "change the retention of rows", fmt.Sprintf("ALTER TABLE %s DELETE WHERE %s, UPDATE expires = %s, leaves = %s WHERE %s",
-			eventsTable, isExpired, expires, leaves(expires), differs), progress)
+		err := t.mutate(ctx, "change the retention of rows", fmt.Sprintf("DELETE WHERE %s, UPDATE expires = %s, leaves = %s WHERE %s",
+			isExpired, expires, leaves(expires), differs), progress)
 		if err != nil {
 			return err
 		}
 		var left uint64
-		if err := t.row(ctx, fmt.Sprintf("SELECT count() FROM %s WHERE stored_at <= fromUnixTimestamp64Milli(%d) AND ((%s) OR (%s))",
-			eventsTable, now.UnixMilli(), isExpired, differs), &left); err != nil {
+		if err := t.rowEverywhere(ctx, fmt.Sprintf("SELECT count() FROM %s WHERE stored_at <= fromUnixTimestamp64Milli(%d) AND ((%s) OR (%s))",
+			t.place.everywhere(t.place.rowsTable()), now.UnixMilli(), isExpired, differs), &left); err != nil {
 			return fmt.Errorf("look whether all rows are changed: %w", err)
 		}
 		if left == 0 {

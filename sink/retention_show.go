@@ -134,11 +134,12 @@ func ShowRetention(ctx context.Context, cfg Config) (RetentionReport, error) {
 	return report, nil
 }
 
-// weigh tells how many bytes each tenant has.
+// weigh tells how many bytes each tenant has: on a cluster, on one replica of each shard.
 func (t *storedEvents) weigh(ctx context.Context, tenants []TenantReport) error {
-	const statement = "SELECT toString(tenant) AS name, toUInt64(sum(mine / rows * bytes_on_disk)) FROM " +
-		"(SELECT tenant, _part AS part, count() AS mine FROM " + eventsTable + " GROUP BY tenant, part) AS shares INNER JOIN " +
-		"(SELECT name AS part, rows, bytes_on_disk FROM system.parts WHERE database = 'sluice' AND table = 'events' AND active) AS parts USING part GROUP BY name"
+	statement := "SELECT toString(tenant) AS name, toUInt64(sum(mine / rows * bytes_on_disk)) FROM " +
+		"(SELECT tenant, " + t.place.shard() + " AS shard, _part AS part, count() AS mine FROM " + eventsTable + " GROUP BY tenant, shard, part) AS shares INNER JOIN " +
+		"(SELECT " + t.place.shard() + " AS shard, name AS part, rows, bytes_on_disk FROM " + t.place.once("system.parts") + " WHERE " + t.place.inRowsTable() + " AND active) AS parts " +
+		"USING shard, part GROUP BY name"
 	bytes := map[string]uint64{}
 	err := t.each(ctx, statement, func(rows driver.Rows) error {
 		var tenant string

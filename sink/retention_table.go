@@ -13,7 +13,10 @@ import (
 )
 
 // storedEvents is the table for the commands that look after what is stored.
-type storedEvents struct{ conn driver.Conn }
+type storedEvents struct {
+	conn  driver.Conn
+	place placement
+}
 
 // mutationPatience is how long an answer may take: rewriting a large table takes hours.
 const mutationPatience = 7 * 24 * time.Hour
@@ -31,7 +34,7 @@ func openStored(ctx context.Context, server ClickHouse) (*storedEvents, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ClickHouse: %w", faultOf(err))
 	}
-	t := &storedEvents{conn: conn}
+	t := &storedEvents{conn: conn, place: server.placement()}
 	var columns uint64
 	err = t.row(ctx, "SELECT count() FROM system.columns WHERE database = 'sluice' AND table = 'events' AND name IN ('expiry', 'leaves')", &columns)
 	switch {
@@ -54,6 +57,7 @@ func (t *storedEvents) close() { _ = t.conn.Close() }
 // ClickHouse's log of queries.
 func (t *storedEvents) settings(ctx context.Context, more clickhouse.Settings) context.Context {
 	settings := clickhouse.Settings{"max_execution_time": 0, "log_queries": 0, "use_query_condition_cache": 0}
+	settings = t.place.changing(t.place.inserting(t.place.reading(settings)))
 	maps.Copy(settings, more)
 	return clickhouse.Context(ctx, clickhouse.WithSettings(settings))
 }
@@ -61,6 +65,12 @@ func (t *storedEvents) settings(ctx context.Context, more clickhouse.Settings) c
 // row reads the one row that a statement gives.
 func (t *storedEvents) row(ctx context.Context, statement string, into ...any) error {
 	return faultOf(t.conn.QueryRow(t.settings(ctx, nil), statement).Scan(into...))
+}
+
+// rowEverywhere is row for what is asked of every replica, one that lags behind included.
+func (t *storedEvents) rowEverywhere(ctx context.Context, statement string, into ...any) error {
+	ctx = t.settings(ctx, clickhouse.Settings{"select_sequential_consistency": 0})
+	return faultOf(t.conn.QueryRow(ctx, statement).Scan(into...))
 }
 
 // each hands every row of the answer to read.
@@ -93,9 +103,11 @@ func (t *storedEvents) now(ctx context.Context) (time.Time, error) {
 	return now, err
 }
 
-// mutate rewrites what the statement says on every replica, and waits for it. Of what
-// is left it tells progress, if that is not nil. When ctx ends, ClickHouse goes on.
-func (t *storedEvents) mutate(ctx context.Context, what, statement string, progress io.Writer) error {
+// mutate rewrites the rows as the changes say on every shard and replica, and waits for
+// it. Of what is left it tells progress, if that is not nil. When ctx ends, ClickHouse
+// goes on.
+func (t *storedEvents) mutate(ctx context.Context, what, changes string, progress io.Writer) error {
+	statement := "ALTER TABLE " + t.place.rowsTable() + t.place.onCluster() + " " + changes
 	done := make(chan error, 1)
 	go func() {
 		done <- faultOf(t.conn.Exec(t.settings(ctx, clickhouse.Settings{
@@ -114,7 +126,7 @@ func (t *storedEvents) mutate(ctx context.Context, what, statement string, progr
 				continue
 			}
 			var parts int64
-			if t.row(ctx, "SELECT toInt64(sum(parts_to_do)) FROM system.mutations WHERE database = 'sluice' AND table = 'events' AND NOT is_done", &parts) == nil {
+			if t.row(ctx, "SELECT toInt64(sum(parts_to_do)) FROM "+t.place.everywhere("system.mutations")+" WHERE "+t.place.inRowsTable()+" AND NOT is_done", &parts) == nil {
 				overwrite(progress, fmt.Sprintf("%d parts to rewrite", parts))
 			}
 		}

@@ -20,9 +20,14 @@ func ApplyRoles(ctx context.Context, server ClickHouse) error {
 	if err != nil {
 		return err
 	}
+	opts.Settings = server.placement().changing(opts.Settings)
+	if server.placement().clustered() {
+		// Users and roles that are kept in Keeper are on all servers already.
+		opts.Settings["ignore_on_cluster_for_replicated_access_entities_queries"] = 1
+	}
 	db := clickhouse.OpenDB(opts)
 	defer db.Close()
-	for _, statement := range roleStatements() {
+	for _, statement := range roleStatements(server.placement()) {
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("apply roles: %.40s…: %w", statement, faultOf(err))
 		}
@@ -30,19 +35,14 @@ func ApplyRoles(ctx context.Context, server ClickHouse) error {
 	return nil
 }
 
-// roleStatements are the statements of roles.sql, in which no text holds a
-// semicolon at the end of a line.
-func roleStatements() []string {
-	var code strings.Builder
-	for line := range strings.Lines(rolesFile) {
-		if !strings.HasPrefix(line, "--") {
-			code.WriteString(line)
-		}
-	}
+// roleStatements are the statements of roles.sql. On a cluster, what they say of the
+// table holds for that of each shard as well, which reads as whoever asked.
+func roleStatements(p placement) []string {
 	var out []string
-	for statement := range strings.SplitSeq(code.String(), ";\n") {
-		if statement = strings.TrimSpace(statement); statement != "" {
-			out = append(out, statement)
+	for _, statement := range statementsOf(rolesFile) {
+		out = append(out, p.spread(statement))
+		if local := strings.Replace(statement, " ON "+eventsTable+" ", " ON "+p.rowsTable()+" ", 1); local != statement {
+			out = append(out, p.spread(local))
 		}
 	}
 	return out

@@ -12,23 +12,23 @@
 -- policy that shows the rows of the tenants alone whose roles are enabled. Without it the
 -- right to read goes too. Whoever holds another role that may read sluice.events, and
 -- enables that one instead, reads by that one.
-CREATE ROLE IF NOT EXISTS sluice_analyst SETTINGS readonly = 2;
-CREATE ROLE IF NOT EXISTS sluice_tenant_analyst SETTINGS readonly = 2;
-GRANT SELECT ON sluice.events TO sluice_analyst, sluice_tenant_analyst;
-GRANT SELECT ON sluice.failed_logins TO sluice_analyst, sluice_tenant_analyst;
-GRANT SELECT ON sluice.brute_force TO sluice_analyst, sluice_tenant_analyst;
-GRANT SELECT ON sluice.password_spraying TO sluice_analyst, sluice_tenant_analyst;
-GRANT SELECT ON sluice.impersonations TO sluice_analyst, sluice_tenant_analyst;
-GRANT SELECT ON sluice.application_usage TO sluice_analyst, sluice_tenant_analyst;
-GRANT SELECT ON sluice.model_history TO sluice_analyst, sluice_tenant_analyst;
-GRANT SELECT ON sluice.exceptions TO sluice_analyst, sluice_tenant_analyst;
-GRANT SELECT ON sluice.first_logins TO sluice_analyst, sluice_tenant_analyst;
-GRANT SELECT ON sluice.secrets_viewed TO sluice_analyst, sluice_tenant_analyst;
-GRANT SELECT ON sluice.events_by_hour TO sluice_analyst, sluice_tenant_analyst;
-GRANT SELECT ON sluice.redactions TO sluice_analyst, sluice_tenant_analyst;
-CREATE ROW POLICY OR REPLACE sluice_tenant ON sluice.events FOR SELECT
+CREATE ROLE IF NOT EXISTS sluice_analyst /* ON CLUSTER */ SETTINGS readonly = 2;
+CREATE ROLE IF NOT EXISTS sluice_tenant_analyst /* ON CLUSTER */ SETTINGS readonly = 2;
+GRANT /* ON CLUSTER */ SELECT ON sluice.events TO sluice_analyst, sluice_tenant_analyst;
+GRANT /* ON CLUSTER */ SELECT ON sluice.failed_logins TO sluice_analyst, sluice_tenant_analyst;
+GRANT /* ON CLUSTER */ SELECT ON sluice.brute_force TO sluice_analyst, sluice_tenant_analyst;
+GRANT /* ON CLUSTER */ SELECT ON sluice.password_spraying TO sluice_analyst, sluice_tenant_analyst;
+GRANT /* ON CLUSTER */ SELECT ON sluice.impersonations TO sluice_analyst, sluice_tenant_analyst;
+GRANT /* ON CLUSTER */ SELECT ON sluice.application_usage TO sluice_analyst, sluice_tenant_analyst;
+GRANT /* ON CLUSTER */ SELECT ON sluice.model_history TO sluice_analyst, sluice_tenant_analyst;
+GRANT /* ON CLUSTER */ SELECT ON sluice.exceptions TO sluice_analyst, sluice_tenant_analyst;
+GRANT /* ON CLUSTER */ SELECT ON sluice.first_logins TO sluice_analyst, sluice_tenant_analyst;
+GRANT /* ON CLUSTER */ SELECT ON sluice.secrets_viewed TO sluice_analyst, sluice_tenant_analyst;
+GRANT /* ON CLUSTER */ SELECT ON sluice.events_by_hour TO sluice_analyst, sluice_tenant_analyst;
+GRANT /* ON CLUSTER */ SELECT ON sluice.redactions TO sluice_analyst, sluice_tenant_analyst;
+CREATE ROW POLICY OR REPLACE sluice_tenant /* ON CLUSTER */ ON sluice.events FOR SELECT
     USING has(enabledRoles(), concat('sluice_tenant_', tenant)) AS PERMISSIVE TO sluice_tenant_analyst;
 -- A table with a policy shows nothing to those whom none names: the sink, operators,
 -- analysts of everything.
-CREATE ROW POLICY OR REPLACE sluice_others ON sluice.events FOR SELECT
+CREATE ROW POLICY OR REPLACE sluice_others /* ON CLUSTER */ ON sluice.events FOR SELECT
     USING 1 AS PERMISSIVE TO ALL EXCEPT sluice_tenant_analyst;

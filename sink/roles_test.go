@@ -15,7 +15,7 @@ func TestRoles(t *testing.T) {
 		t.Fatal(err)
 	}
 	granted := map[string]bool{}
-	for _, statement := range roleStatements() {
+	for _, statement := range roleStatements(placement{}) {
 		if out, err := ch.try("EXPLAIN AST " + statement); err != nil || out == "" {
 			t.Errorf("%s: %v", statement, err)
 		}

@@ -14,17 +14,19 @@ import (
 	"sluice/internal/daemon"
 )
 
-// ClickHouse says how to reach ClickHouse.
+// ClickHouse says how to reach ClickHouse, and where in it the table is.
 type ClickHouse struct {
 	ClickHouseURL      string `envconfig:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123" desc:"ClickHouse as a clickhouse-go DSN: http://, https:// or clickhouse:// (with secure=true for TLS); several hosts separated by commas; a database in it is ignored" secret:"true"`
 	ClickHouseUser     string `envconfig:"CLICKHOUSE_USER" desc:"user name, instead of one in CLICKHOUSE_URL"`
 	ClickHousePassword string `envconfig:"CLICKHOUSE_PASSWORD" desc:"password of CLICKHOUSE_USER" secret:"true"`
 	ClickHouseCA       string `envconfig:"CLICKHOUSE_CA" desc:"file with the certificate authority of ClickHouse, PEM, instead of the system's"`
+	// Cluster is a name of system.clusters.
+	Cluster string `envconfig:"SINK_CLUSTER" desc:"name of ClickHouse's cluster that holds the table, on every shard and replica (deploy/cluster/clickhouse); empty for one server"`
 }
 
 func (c ClickHouse) validate() error {
 	_, err := c.options()
-	return err
+	return errors.Join(err, c.placement().validate())
 }
 
 // options reads the settings. Its errors do not repeat the address, as it may hold a

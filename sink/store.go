@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sort"
 	"time"
 
@@ -39,6 +40,9 @@ type storer struct {
 	seen  *filter
 	stats *metrics
 	log   *slog.Logger
+	// sharded tells that a block goes to several servers, each of which answers for its
+	// own part.
+	sharded bool
 	// trouble is when ClickHouse began to fail, zero while it does not.
 	trouble, saidAt time.Time
 	attempts        int
@@ -66,16 +70,55 @@ func (s *storer) fresh(ctx context.Context, entries []entry) ([]entry, error) {
 type span struct {
 	plan     string
 	from, to uint64
-	// swallowed counts how often the token turned out to be taken without rows.
+	// before are tokens under which blocks with some of these rows may still be at
+	// work. They are tried first, one after the other: whatever is stored under one of
+	// them keeps out the block that is late.
+	before []string
+	// tried is how many of before turned out to be taken.
+	tried int
+	// swallowed counts how often the span's own token turned out to be taken without
+	// rows.
 	swallowed int
 }
 
 func (p span) token() string {
+	if p.tried < len(p.before) {
+		return p.before[p.tried]
+	}
+	return p.own()
+}
+
+func (p span) own() string {
 	token := fmt.Sprintf("%s/%d-%d", p.plan, p.from, p.to)
 	if p.swallowed > 0 {
 		token = fmt.Sprintf("%s+%d", token, p.swallowed)
 	}
 	return token
+}
+
+// next is the span under its next token, and whether a block may be at work under
+// that.
+func (p span) next() (span, bool) {
+	if p.tried < len(p.before) {
+		p.tried++
+		return p, p.tried < len(p.before)
+	}
+	p.swallowed++
+	return p, false
+}
+
+// halves are the two parts of the span. In doubt, blocks of the whole may be at work
+// under every token that it was sent under.
+func (p span) halves(doubt bool) [2]span {
+	middle := p.from + (p.to-p.from)/2
+	var before []string
+	if doubt {
+		before = slices.Clone(p.before)
+		if p.tried == len(p.before) {
+			before = append(before, p.own())
+		}
+	}
+	return [2]span{{plan: p.plan, from: p.from, to: middle, before: before}, {plan: p.plan, from: middle, to: p.to, before: before}}
 }
 
 // insert stores the entries that stand in the span, none of which was in the table when
@@ -94,10 +137,10 @@ func (s *storer) insert(ctx context.Context, entries []entry, part span, doubt b
 		case err == nil:
 			// Stored, or swallowed: the look-up below tells. What was swallowed
 			// goes under another token, whose first answer can be believed.
-			part.swallowed++
-			doubt = false
+			part, doubt = part.next()
 		case refused(err):
-			return s.bisect(ctx, entries, part, doubt, err)
+			// One shard's answer says nothing of what the others do with the block.
+			return s.bisect(ctx, entries, part, doubt || s.sharded, err)
 		default:
 			doubt = true
 			if err := s.pause(ctx, "insert", err, delay); err != nil {
@@ -114,14 +157,13 @@ func (s *storer) insert(ctx context.Context, entries []entry, part span, doubt b
 
 // bisect finds the rows that ClickHouse refuses by halving the span, wherever in
 // it they stand. An error that refuses rows is an answer, so nothing of this block
-// is still at work; in doubt, its halves may be.
+// is still at work, unless it was sent before or went to several shards.
 func (s *storer) bisect(ctx context.Context, entries []entry, part span, doubt bool, cause error) ([]refusal, error) {
 	if len(entries) == 1 {
 		return []refusal{{from: entries[0].from, detail: cause.Error()}}, nil
 	}
 	var all []refusal
-	middle := part.from + (part.to-part.from)/2
-	for _, half := range []span{{plan: part.plan, from: part.from, to: middle}, {plan: part.plan, from: middle, to: part.to}} {
+	for _, half := range part.halves(doubt) {
 		there := within(entries, half)
 		// Parts of other partitions may have been stored before the refusal.
 		missing, err := s.missing(ctx, there)

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -152,19 +154,35 @@ func lossyProxy(t *testing.T, to string, drop func(n int64) bool) (address strin
 	return "http://" + l.Addr().String(), dropped
 }
 
+// SLUICE_LOST_EVENTS=200000 makes it that many events, in batches of the usual size.
 func TestServiceStoresOnceWhenAnswersGetLost(t *testing.T) {
 	ch, mq := cleanEngine(t), startBroker(t)
 	conn := connect(t, mq)
 	proxy, dropped := lossyProxy(t, ch.url, func(n int64) bool { return n%3 != 0 })
 	cfg := testConfig(mq.ClientURL(), proxy)
-	cfg.BatchRows = 300
-	publishEvents(t, conn, 3000)
+	count := 3000
+	cfg.BatchRows = count / 10
+	if more, err := strconv.Atoi(os.Getenv("SLUICE_LOST_EVENTS")); err == nil {
+		count, cfg.BatchRows = more, 10_000
+	}
+	for left := count; left > 0; left -= 5000 {
+		publishEvents(t, conn, min(left, 5000))
+	}
+	start := time.Now()
 	startSink(t, cfg)
-	eventuallyQuery(t, ch, countRows, rows(3000))
+	// A lost answer costs a pause and two look-ups: seconds for a batch at most.
+	deadline := time.Now().Add(time.Minute + time.Duration(count/cfg.BatchRows)*30*time.Second)
+	for time.Now().Before(deadline) && t.Context().Err() == nil {
+		if out, err := ch.try(countRows); err == nil && out == rows(count) {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 	acknowledged(t, conn)
-	if got := ch.query(t, countRows); got != rows(3000) || dropped.Load() < 5 {
+	if got := ch.query(t, countRows); got != rows(count) || dropped.Load() < 5 {
 		t.Errorf("got %q after %d lost answers", got, dropped.Load())
 	}
+	t.Logf("%d events, %d answers lost, stored in %s", count, dropped.Load(), time.Since(start).Round(time.Millisecond))
 }
 
 func TestServiceQuarantinesWhatIsRefused(t *testing.T) {

@@ -42,6 +42,12 @@ func TestViews(t *testing.T) {
 	if _, err := Migrate(t.Context(), ch.settings()); err != nil {
 		t.Fatal(err)
 	}
+	checkViews(t, ch)
+}
+
+// checkViews fills the table and asks every view.
+func checkViews(t *testing.T, ch *engine) {
+	t.Helper()
 	values := make([]string, len(viewEvents))
 	for i, e := range viewEvents {
 		user := strings.Trim(fmt.Sprintf(`"username":%q,%s`, e.username, e.user), ",")
@@ -52,7 +58,7 @@ func TestViews(t *testing.T) {
 	insert := "INSERT INTO sluice.events (pk, tenant, action, app, created, expires, username, client_ip, context, user, brand, extra, redacted) VALUES "
 	ch.query(t, insert+strings.Join(values, ", "))
 	// What has expired shows in no view of events.
-	ch.query(t, "SYSTEM STOP MERGES sluice.events")
+	ch.query(t, "SYSTEM STOP MERGES "+ch.settings().placement().rowsTable())
 	ch.query(t, insert+strings.ReplaceAll(values[0], "2100-01-01 00:00:00", "2026-11-20 00:00:00"))
 	const between = "(since='2026-11-20 00:00:00', until='2026-11-21 00:00:00')"
 	limits := func(more string) string { return strings.Replace(between, ")", ", "+more+")", 1) }

@@ -69,6 +69,13 @@ func migrate(ctx context.Context, server sink.ClickHouse, roles bool) error {
 	for _, m := range applied {
 		fmt.Printf("applied %s\n", m)
 	}
+	lacked, err := sink.CompleteCluster(ctx, server)
+	if err != nil {
+		return err
+	}
+	if lacked > 0 {
+		fmt.Printf("%d servers that joined the cluster have the table now\n", lacked)
+	}
 	fmt.Printf("sluice.events is up to date, %d migrations applied\n", len(applied))
 	if !roles {
 		return nil

@@ -31,6 +31,9 @@ type Config struct {
 	LibPath string
 	// MemoryBytes bounds the memory of the engine, its caches included.
 	MemoryBytes int64
+	// ConfigFile is a configuration of ClickHouse's own, XML, for trying users and
+	// clusters; empty for none.
+	ConfigFile string
 }
 
 const (
@@ -63,7 +66,7 @@ func Run(ctx context.Context, cfg Config, ready io.Writer, log *slog.Logger) err
 	}
 
 	started := time.Now()
-	engine, err := openEngine(library, directory.path, engineSettings(cfg.MemoryBytes))
+	engine, err := openEngine(library, directory.path, engineSettings(cfg))
 	if err != nil {
 		return err
 	}

@@ -13,9 +13,9 @@ import (
 // engineSettings makes the library behave as a small server would. With them the
 // process takes 0.2 GB when idle and 0.3 GB under inserts of 10,000 rows; at its
 // bound it takes that much more than the bound, for the code and both runtimes.
-func engineSettings(memoryBytes int64) map[string]string {
-	return map[string]string{
-		"max_server_memory_usage": strconv.FormatInt(memoryBytes, 10),
+func engineSettings(cfg Config) map[string]string {
+	settings := map[string]string{
+		"max_server_memory_usage": strconv.FormatInt(cfg.MemoryBytes, 10),
 		// Caches are part of the memory above. A server's defaults, gigabytes each,
 		// would fill all of it.
 		"mark_cache_size":                "134217728", // 128 MiB
@@ -30,6 +30,10 @@ func engineSettings(memoryBytes int64) map[string]string {
 		"implicit_select":               "0",
 		"allow_introspection_functions": "0",
 	}
+	if cfg.ConfigFile != "" {
+		settings["config-file"] = cfg.ConfigFile
+	}
+	return settings
 }
 
 // openEngine starts the engine. What the library says on standard error while

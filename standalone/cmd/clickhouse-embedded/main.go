@@ -46,6 +46,7 @@ func run() int {
 	flags := flag.NewFlagSet("clickhouse-embedded", flag.ContinueOnError)
 	flags.StringVar(&cfg.Addr, "addr", "127.0.0.1:8123", "loopback `address` to listen on; port 0 takes a free one")
 	flags.StringVar(&cfg.Dir, "path", "", "data `directory`")
+	flags.StringVar(&cfg.ConfigFile, "config", "", "`file` of ClickHouse's own configuration, for trying users and clusters")
 	megabytes := flags.Int64("memory", 2048, "most memory of the engine, in `MiB`")
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), usage)

@@ -88,6 +88,10 @@ test: $(NEEDS) engine build ## Test all modules, e2e last (MODULES="sink redacto
 	done; \
 	exit $$status
 
+.PHONY: containers-test
+containers-test: $(NEEDS) engine build ## Run docker-compose.yml in containers, without a registry (podman, runc, podman-compose; as root)
+	@deploy/containers/test.sh
+
 .PHONY: redaction-report
 redaction-report: need-go ## Judge the redactor by its corpus, into docs/redaction-report.md (GITLEAKS=path to compare with it)
 	@cd redactor && go run ./cmd/redaction-report -o ../docs/redaction-report.md $(if $(GITLEAKS),-gitleaks '$(GITLEAKS)')

@@ -48,6 +48,7 @@ func TestComposeConfines(t *testing.T) {
 	for name, s := range project.Services {
 		uid, _, _ := strings.Cut(s.User, ":")
 		id, err := strconv.Atoi(uid)
+		_, hasDefault := s.Networks["default"]
 		for what, holds := range map[string]bool{
 			"a user by number that is not root":      err == nil && id > 0,
 			"read_only: true":                        s.ReadOnly,
@@ -60,7 +61,7 @@ func TestComposeConfines(t *testing.T) {
 			"a restart policy":                       s.Restart == types.RestartPolicyUnlessStopped || oneShot(s),
 			"a health check":                         oneShot(s) || s.HealthCheck != nil && !s.HealthCheck.Disable && len(s.HealthCheck.Test) > 1,
 			"a bound for its logs":                   s.Logging != nil && s.Logging.Options["max-size"] != "",
-			"networks by name":                       s.NetworkMode == "none" || len(s.Networks) > 0 && s.Networks["default"] == nil,
+			"networks by name":                       len(s.Networks) > 0 && !hasDefault,
 			"an image with a version":                pinned(s),
 			"dependencies that are waited for":       waited(s),
 		} {
@@ -142,12 +143,13 @@ func TestComposeNetworks(t *testing.T) {
 		"analysis": {"clickhouse", "grafana"},
 		"metrics":  {"door", "notifier", "redactor", "sink"},
 		"outside":  {"notifier"},
+		"nowhere":  {"keys"},
 	} {
 		if got := on(network); !slices.Equal(got, want) {
 			t.Errorf("%s joins %v, want %v", network, got, want)
 		}
 	}
-	for _, network := range []string{"pipeline", "storage", "metrics"} {
+	for _, network := range []string{"pipeline", "storage", "metrics", "nowhere"} {
 		if !project.Networks[network].Internal {
 			t.Errorf("%s: want it internal", network)
 		}

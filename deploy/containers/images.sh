@@ -54,18 +54,18 @@ cp bin/nats-server "$nats/usr/local/bin/"
 for name in sh wget; do cp "$(command -v busybox)" "$nats/bin/$name"; done
 image nats "$nats" 'ENV PATH=/usr/local/bin:/bin'
 
-# ClickHouse: the engine, what gives it TLS and passwords, wget, a shell, and the C library they need.
+# ClickHouse: the engine, what gives it TLS and passwords, wget, a shell, and the C library they need. The folder of the
+# data is the server's user's, as in the image that it stands for: a new volume takes that over.
 clickhouse="$WORK/clickhouse"
-mkdir -p "$clickhouse/bin" "$clickhouse/usr/bin" "$clickhouse/usr/lib" "$clickhouse/var/lib/clickhouse" "$clickhouse/etc"
+mkdir -p "$clickhouse/bin" "$clickhouse/usr/bin" "$clickhouse/usr/lib" "$clickhouse/var/lib" "$clickhouse/etc" "$clickhouse/owned/clickhouse"
 CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$clickhouse/usr/bin/clickhouse-server" ./e2e/cmd/clickhouse-server
 cp bin/clickhouse-embedded "$clickhouse/usr/bin/"
 with_libraries "$clickhouse" "$(command -v wget)"
-ldd bin/clickhouse-embedded "$CHDB_LIB_PATH" >/dev/null # says what is missing here
-with_libraries "$clickhouse" $(ldd bin/clickhouse-embedded "$CHDB_LIB_PATH" | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p' | sort -u)
-cp "$CHDB_LIB_PATH" "$clickhouse/usr/lib/libchdb.so"
+with_libraries "$clickhouse" "$CHDB_LIB_PATH"
+mv "$clickhouse$CHDB_LIB_PATH" "$clickhouse/usr/lib/libchdb.so"
 cp "$(command -v busybox)" "$clickhouse/bin/sh"
 echo 'hosts: files dns' >"$clickhouse/etc/nsswitch.conf"
-image clickhouse "$clickhouse" 'ENV PATH=/usr/bin:/bin CHDB_LIB_PATH=/usr/lib/libchdb.so'
+image clickhouse "$clickhouse" 'COPY --chown=101:101 owned /var/lib' 'ENV PATH=/usr/bin:/bin CHDB_LIB_PATH=/usr/lib/libchdb.so'
 
 podman image prune -f >/dev/null
 podman images --format '{{.Repository}}:{{.Tag}} {{.Size}}'

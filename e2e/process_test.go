@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -66,8 +67,19 @@ type process struct {
 
 func start(t testing.TB, stdin io.Reader, env []string, name string, args ...string) *process {
 	t.Helper()
+	return startCommand(t, stdin, env, name, append([]string{binary(t, name)}, args...))
+}
+
+// startWrapped starts a command by another, such as one that enters a network.
+func startWrapped(t testing.TB, wrap, env []string, name string, args ...string) *process {
+	t.Helper()
+	return startCommand(t, nil, env, name, append(append(slices.Clone(wrap), binary(t, name)), args...))
+}
+
+func startCommand(t testing.TB, stdin io.Reader, env []string, name string, args []string) *process {
+	t.Helper()
 	p := &process{done: make(chan struct{})}
-	p.cmd = exec.CommandContext(context.Background(), binary(t, name), args...)
+	p.cmd = exec.CommandContext(context.Background(), args[0], args[1:]...)
 	p.cmd.Env = append(cleanEnv(), env...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, &p.stdout, &p.stderr
 	if err := p.cmd.Start(); err != nil {
@@ -81,7 +93,7 @@ func start(t testing.TB, stdin io.Reader, env []string, name string, args ...str
 		_ = p.cmd.Process.Kill()
 		<-p.done
 		if t.Failed() {
-			t.Logf("%s %s printed\n%s\nand as errors\n%s", name, strings.Join(args, " "), tail(p.stdout.String()), tail(p.stderr.String()))
+			t.Logf("%s %s printed\n%s\nand as errors\n%s", name, strings.Join(args[1:], " "), tail(p.stdout.String()), tail(p.stderr.String()))
 		}
 	})
 	return p

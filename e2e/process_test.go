@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -63,6 +64,7 @@ type process struct {
 	done           chan struct{}
 	err            error // once done is closed
 
+	wrap  []string   // the command that starts it, such as one that enters a network
 	out   *process   // where what it prints goes too, instead of its own
 	parts []*process // of a system of several
 }
@@ -76,13 +78,23 @@ func start(t testing.TB, stdin io.Reader, env []string, name string, args ...str
 	return p
 }
 
+// startWrapped starts a command by another, such as one that enters a network.
+func startWrapped(t testing.TB, wrap, env []string, name string, args ...string) *process {
+	t.Helper()
+	p := newProcess()
+	p.wrap = wrap
+	p.launch(t, nil, env, "", name, args...)
+	return p
+}
+
 func (p *process) launch(t testing.TB, stdin io.Reader, env []string, dir, name string, args ...string) {
 	t.Helper()
 	out := p
 	if p.out != nil {
 		out = p.out
 	}
-	p.cmd = exec.CommandContext(context.Background(), binary(t, name), args...)
+	command := append(append(slices.Clone(p.wrap), binary(t, name)), args...)
+	p.cmd = exec.CommandContext(context.Background(), command[0], command[1:]...)
 	p.cmd.Env, p.cmd.Dir = append(cleanEnv(), env...), dir
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, &out.stdout, &out.stderr
 	if err := p.cmd.Start(); err != nil {

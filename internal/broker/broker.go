@@ -145,11 +145,19 @@ func retryConnect(err error) bool {
 	return !errors.Is(err, nats.ErrAuthorization) && !errors.Is(err, nats.ErrSecureConnRequired)
 }
 
+// pingEvery is how often the broker is asked whether it is there: one that leaves two
+// unanswered is left for another node, after at most three times as long.
+const pingEvery = 3 * time.Second
+
 func options(cfg NATS, name string, denials *denials, log *slog.Logger) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name("sluice-" + name),
 		nats.CustomInboxPrefix(cfg.inboxPrefix(name)),
 		nats.Timeout(5 * time.Second),
+		// A node of a cluster that is cut off closes no connection. By the library's
+		// defaults that is noticed after four to six minutes.
+		nats.PingInterval(pingEvery),
+		nats.MaxPingsOutstanding(2),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),

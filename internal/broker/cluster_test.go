@@ -197,3 +197,45 @@ func TestTrimWithAConsumerAway(t *testing.T) {
 		t.Errorf("got %d messages left, want at least the 30 that a consumer has yet to deliver", got.Msgs)
 	}
 }
+
+// On a cluster the broker says that a request is done before it has sent all of its
+// messages. A reader that is slow gets each message once all the same: none comes
+// for which there is no room.
+func TestFeedOnAClusterAsksForNoMoreThanItHolds(t *testing.T) {
+	t.Parallel()
+	const n = 5000
+	conn := connect(t, startCluster(t)[0])
+	fillClean(t, conn, n)
+	want := reader()
+	want.AckWait = time.Minute
+	consumer, err := conn.EnsureConsumer(t.Context(), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed, err := conn.Subscribe(t.Context(), consumer, broker.Buffer{Msgs: 100, Bytes: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	delivered := uint64(1)
+	until(t, "the broker sends no more to a reader that does not read", func() bool {
+		info, err := consumer.Info(t.Context())
+		if err != nil || info.Delivered.Consumer == 0 {
+			return false
+		}
+		before := delivered
+		delivered = info.Delivered.Consumer
+		return before == delivered
+	})
+	if delivered > 500 {
+		t.Errorf("%d messages were sent to a reader with room for 100, and 100 on their way", delivered)
+	}
+	for i := range n {
+		d := <-feed.C()
+		if d.Deliveries != 1 {
+			t.Fatalf("message %d is delivered for the %dth time", i+1, d.Deliveries)
+		}
+		if err := d.Ack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

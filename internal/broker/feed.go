@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -72,9 +73,10 @@ func (c *Conn) Subscribe(ctx context.Context, consumer jetstream.Consumer, buffe
 		return nil, errors.New("fetch: a buffer needs room for one message at least")
 	}
 	info := consumer.CachedInfo()
-	// Twice what is asked for, should a request be made while the broker still
-	// answers one that seemed lost, and some words of its own.
-	arrivals := make(chan *nats.Msg, 2*buffer.Msgs+64)
+	// Several times what is asked for, should requests be made while the broker still
+	// answers others that seemed lost, as a cluster does that has lost a node, and
+	// some words of its own.
+	arrivals := make(chan *nats.Msg, 4*buffer.Msgs+64)
 	inbox := c.NC.NewInbox()
 	sub, err := c.NC.ChanSubscribe(inbox+".*", arrivals)
 	if err != nil {
@@ -244,19 +246,29 @@ func (f *Feed) fetch(ctx context.Context) error {
 	defer silence.Stop()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
+	over := false // the broker takes the request for done; what it has sent is on its way
 	for left := r.Batch; left > 0; {
 		msg, err := f.arrival(ctx, silence.C, look.C)
 		if err == errStillThere && f.js.Conn().Stats().Reconnects == connection { //nolint:errorlint // our own, as it is
 			continue
 		}
+		if msg == nil && over {
+			return nil // it was lost on the way, and comes again
+		}
 		if msg == nil {
 			return err
 		}
 		if !strings.HasPrefix(msg.Reply, ackPrefix) {
-			if ended, err := status(msg); ended && msg.Subject == answers {
+			ended, err := status(msg)
+			if !ended || msg.Subject != answers {
+				continue // or about a request that was given up
+			}
+			if left -= unsent(msg); err != nil || left <= 0 {
 				return err
 			}
-			continue // or about a request that was given up
+			over = true
+			silence.Reset(brokerSilent)
+			continue
 		}
 		d, err := delivery(msg)
 		if err != nil {
@@ -266,8 +278,22 @@ func (f *Feed) fetch(ctx context.Context) error {
 		if err := f.deliverInTurn(ctx, d); err != nil {
 			return err
 		}
+		if over { // delivering may have taken long
+			silence.Reset(brokerSilent)
+		}
 	}
 	return nil
+}
+
+// unsent is how many messages of a request that ends will not come. The others may
+// come after the word that it ends: where a consumer is kept on several nodes, each
+// message waits until they know of it, and the word does not.
+func unsent(msg *nats.Msg) int {
+	n, err := strconv.Atoi(msg.Header.Get("Nats-Pending-Messages"))
+	if err != nil {
+		return math.MaxInt // the broker does not say
+	}
+	return n
 }
 
 // ErrInterrupted is why a feed in order ended that may have missed a message:

@@ -270,7 +270,7 @@ func get(ctx context.Context, url string) (string, error) {
 
 // ask asks ClickHouse, past all links.
 func (w *world) ask(ctx context.Context, statement string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+w.clickhouseAddr+"/", strings.NewReader(statement))
 	if err != nil {

@@ -29,6 +29,7 @@ func run() int {
 	flag.StringVar(&cfg.ClockBin, "clock-bin", "", "folder of binaries whose clock can be set, see -clock-overlay")
 	flag.StringVar(&cfg.Dir, "dir", "", "folder for everything, which must not exist (default: a temporary one)")
 	flag.BoolVar(&cfg.Keep, "keep", false, "keep that folder")
+	flag.DurationVar(&cfg.Settle, "settle", 10*time.Minute, "how long the backlog may take to be gone after the last event")
 	only := flag.String("only", "", "kinds of faults to be used, separated by commas; empty for all")
 	duration := flag.Duration("duration", 0, "instead of -events and -faults: as many as are to be expected in that time")
 	plan := flag.Bool("plan", false, "print the schedule and end")

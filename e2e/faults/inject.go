@@ -27,6 +27,8 @@ func (r *runner) inject(ctx context.Context, s Step) (string, error) {
 		return "", r.kill(s.Target, syscall.SIGABRT, 0)
 	case "restart":
 		return "", r.kill(s.Target, sigTerm, 0)
+	case "dying":
+		return "", r.killWithClickHouse(ctx, s)
 	case "outage":
 		return "", r.kill(s.Target, syscall.SIGKILL, s.For)
 	case "stop", "freeze":
@@ -76,6 +78,19 @@ func (r *runner) kill(name string, sig syscall.Signal, away time.Duration) error
 	}
 	time.Sleep(away)
 	return errors.Join(err, p.start())
+}
+
+// killWithClickHouse kills ClickHouse, and some time later the sinks that have events
+// in hand and nowhere to store them.
+func (r *runner) killWithClickHouse(ctx context.Context, s Step) error {
+	w := r.w
+	if err := w.procs["clickhouse"].end(syscall.SIGKILL); err != nil {
+		return err
+	}
+	pause(ctx, s.For)
+	return errors.Join(
+		r.kill("sink-0", syscall.SIGKILL, 0), r.kill("sink-1", syscall.SIGKILL, 0),
+		w.procs["clickhouse"].start())
 }
 
 // upFor is how long a process is left to come up before it is told to stop.

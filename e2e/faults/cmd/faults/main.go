@@ -25,6 +25,8 @@ func run() int {
 	flag.IntVar(&cfg.Events, "events", 150_000, "how many events are acknowledged before the run ends")
 	flag.IntVar(&cfg.Faults, "faults", 40, "how many faults are spread over them")
 	flag.IntVar(&cfg.Rate, "rate", 1000, "events a second at most; 0 is as many as go")
+	flag.IntVar(&cfg.Batch, "batch", 200, "events that are published at once")
+	flag.DurationVar(&cfg.Longest, "longest", 0, "end after that time, with what was done by then; 0 is never")
 	flag.StringVar(&cfg.Bin, "bin", "bin", "folder of the binaries")
 	flag.StringVar(&cfg.ClockBin, "clock-bin", "", "folder of binaries whose clock can be set, see -clock-overlay")
 	flag.StringVar(&cfg.Dir, "dir", "", "folder for everything, which must not exist (default: a temporary one)")

@@ -17,11 +17,9 @@ type cause struct {
 	kinds   []string
 }
 
-// What makes a connection, or the process at its other end, fail; and what makes the
-// broker take no message.
+// What makes a connection, or the process at its other end, fail.
 var (
-	broken  = []string{"kill", "crash", "restart", "outage", "stop", "freeze", "power", "full", "slow", "cut", "reset", "half", "torn"}
-	refused = []string{"full", "power"}
+	broken = []string{"dying", "kill", "crash", "restart", "outage", "stop", "freeze", "power", "full", "slow", "cut", "reset", "half", "torn"}
 )
 
 // causes is what services and servers say under faults, and why they may.
@@ -65,14 +63,16 @@ var causes = []cause{
 
 	{role: "clickhouse", begins: "cancel statement", targets: []string{"clickhouse", "sink"}, kinds: broken},
 
-	// nats-server's own words after it was killed, filled up or cut off.
+	// nats-server's own words on a machine that is busy, and after it was killed, filled up or cut off.
+	{role: "broker", begins: "Internal subscription on", always: true},
+	{role: "broker", begins: "Readloop processing time", always: true},
 	{role: "broker", begins: "Filestore [", targets: []string{"broker"}, kinds: broken},
 }
 
 // links that lead to a server, by its name.
 var linksTo = map[string][]string{
 	"broker":     {"producer-broker", "redactor-broker", "sink-broker", "notifier-broker"},
-	"clickhouse": {"sink-clickhouse"},
+	"clickhouse": {"sink-clickhouse", "sink"}, // dying is noted under the sink
 }
 
 // after is how long after the end of a fault it still explains what is said: the
@@ -137,7 +137,7 @@ func (r *runner) during(at time.Time, kinds, targets []string) bool {
 func (r *runner) excusedEnd(name string, at time.Time) bool {
 	switch role(name) {
 	case "redactor", "sink", "notifier", "door", "publish":
-		return r.during(at, []string{"kill", "outage", "power", "full", "stop", "cut", "half", "reset", "torn", "forget"}, nil)
+		return r.during(at, []string{"kill", "outage", "power", "full", "stop", "cut", "half", "reset", "torn", "forget", "dying"}, nil)
 	}
 	return false
 }

@@ -23,7 +23,7 @@ func (r *runner) check(ctx context.Context) error {
 	r.report.Events = int(r.ledger.count.Load())
 	r.report.Retries = int(r.load.retries.Load())
 	r.report.Injections = r.injected
-	if err := r.w.ready(ctx, 30*time.Second); err != nil {
+	if err := r.w.ready(ctx, time.Minute); err != nil {
 		r.report.fail("health", "%v", err)
 	}
 	for _, check := range []func(context.Context) error{r.checkRows, r.checkQuarantine, r.checkAlerts, r.checkTables, r.checkGrowth} {
@@ -177,7 +177,7 @@ func (r *runner) checkAlerts(ctx context.Context) error {
 	probes, from := map[string]*told{}, uint64(1)
 	var ids []string
 	// The last troubles are over some seconds after their last event.
-	wrong := until(ctx, time.Minute, "every trouble is told to its end", func() error {
+	wrong := until(ctx, 2*time.Minute, "every trouble is told to its end", func() error {
 		next, err := r.each(ctx, schemas.StreamAlerts, from, false, func(m jetstream.Msg) {
 			var alert schemas.Alert
 			if json.Unmarshal(m.Data(), &alert) != nil {
@@ -198,7 +198,7 @@ func (r *runner) checkAlerts(ctx context.Context) error {
 	if wrong != nil {
 		r.report.fail("alerts", "%v", wrong)
 	}
-	if err := r.idle(ctx, time.Minute); err != nil {
+	if err := r.idle(ctx, idleMost); err != nil {
 		r.report.fail("backlog", "%v", err)
 	}
 	undelivered := 0

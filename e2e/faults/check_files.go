@@ -35,7 +35,7 @@ func (r *runner) checkTables(ctx context.Context) error {
 // Growth that is no leak: of goroutines, and of memory in bytes.
 const (
 	goroutinesMore = 25
-	heldMore       = 96 << 20
+	heldMore       = 160 << 20
 )
 
 // checkGrowth compares goroutines and memory with those before the first fault.

@@ -19,6 +19,11 @@ type Config struct {
 	Faults int
 	// Rate is how many events a second are published at most; 0 is as many as go.
 	Rate int
+	// Batch is how many events are published at once; 0 is 200.
+	Batch int
+	// Longest ends a run before its events are through, 0 never: what is left of the
+	// plan is left out then.
+	Longest time.Duration
 	// Bin is the folder of the binaries.
 	Bin string
 	// Overrides are binaries to be used in place of those in Bin, by name.
@@ -58,6 +63,9 @@ func (c *Config) validate() error {
 	}
 	if c.Settle == 0 {
 		c.Settle = 3 * time.Minute
+	}
+	if c.Batch == 0 {
+		c.Batch = 200
 	}
 	if c.Disk == 0 {
 		c.Disk = 12 << 30

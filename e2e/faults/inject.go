@@ -27,6 +27,8 @@ func (r *runner) inject(ctx context.Context, s Step) (string, error) {
 		return "", r.kill(s.Target, syscall.SIGABRT, 0)
 	case "restart":
 		return "", r.kill(s.Target, sigTerm, 0)
+	case "dying":
+		return "", r.killWithClickHouse(ctx, s)
 	case "outage":
 		return "", r.kill(s.Target, syscall.SIGKILL, s.For)
 	case "stop", "freeze":
@@ -76,6 +78,19 @@ func (r *runner) kill(name string, sig syscall.Signal, away time.Duration) error
 	}
 	time.Sleep(away)
 	return errors.Join(err, p.start())
+}
+
+// killWithClickHouse kills ClickHouse, and some time later the sinks that have events
+// in hand and nowhere to store them.
+func (r *runner) killWithClickHouse(ctx context.Context, s Step) error {
+	w := r.w
+	if err := w.procs["clickhouse"].end(syscall.SIGKILL); err != nil {
+		return err
+	}
+	pause(ctx, s.For)
+	return errors.Join(
+		r.kill("sink-0", syscall.SIGKILL, 0), r.kill("sink-1", syscall.SIGKILL, 0),
+		w.procs["clickhouse"].start())
 }
 
 // upFor is how long a process is left to come up before it is told to stop.
@@ -265,7 +280,7 @@ func (r *runner) forget(ctx context.Context, s Step) error {
 	if err != nil {
 		return err
 	}
-	err = until(ctx, time.Minute, "the consumer is there again", func() error {
+	err = until(ctx, 2*time.Minute, "the consumer is there again", func() error {
 		_, err := r.w.js.Consumer(ctx, stream, name)
 		return err
 	})
@@ -277,7 +292,7 @@ func (r *runner) forget(ctx context.Context, s Step) error {
 
 // says waits until a service of that role says what is wanted, in its log.
 func (r *runner) says(ctx context.Context, service string, since time.Time, want string) error {
-	return until(ctx, 30*time.Second, service+" says "+want, func() error {
+	return until(ctx, 90*time.Second, service+" says "+want, func() error {
 		for name, p := range r.w.procs {
 			if role(name) != service {
 				continue
@@ -308,7 +323,7 @@ func (r *runner) hideTable(ctx context.Context, s Step) (string, error) {
 	if said == nil {
 		shown = r.unready(ctx, "UNKNOWN_TABLE")
 	}
-	err := until(ctx, time.Minute, "the table is back", func() error {
+	err := until(ctx, 2*time.Minute, "the table is back", func() error {
 		_, err := r.w.ask(ctx, "RENAME TABLE sluice.events_away TO sluice.events")
 		return err
 	})
@@ -317,7 +332,7 @@ func (r *runner) hideTable(ctx context.Context, s Step) (string, error) {
 
 // unready waits until a sink's /readyz says what is wanted.
 func (r *runner) unready(ctx context.Context, want string) error {
-	return until(ctx, 20*time.Second, "a sink's /readyz says "+want, func() error {
+	return until(ctx, time.Minute, "a sink's /readyz says "+want, func() error {
 		for name, address := range r.w.metrics {
 			if role(name) != "sink" {
 				continue

@@ -37,6 +37,8 @@ type load struct {
 	// most is how many events may be made for now: the plan's faults are by number of
 	// events, and those that take long are waited for.
 	most atomic.Int64
+	// over ends it early.
+	over atomic.Bool
 	// retries counts attempts that failed.
 	retries atomic.Int64
 
@@ -52,7 +54,6 @@ type sample struct {
 }
 
 const (
-	batchEvents = 200
 	// poisonEvery is one bad event each hundred.
 	poisonEvery = 100
 	// samplesMost bounds the memory of what is published again, sampleEvery is how
@@ -98,7 +99,7 @@ func (l *load) run(ctx context.Context, entered func(workload)) error {
 func (l *load) feed(ctx context.Context, entered func(workload)) {
 	phaseEvents := max(2000, min(30_000, l.w.cfg.Events/len(workloads)))
 	started, number, bad, current := time.Now(), 0, 0, -1
-	for made := 0; made < l.w.cfg.Events && ctx.Err() == nil; number++ {
+	for made := 0; made < l.w.cfg.Events && ctx.Err() == nil && !l.over.Load(); number++ {
 		phase := made / phaseEvents
 		kind := workloads[phase%len(workloads)]
 		if phase != current {
@@ -108,11 +109,11 @@ func (l *load) feed(ctx context.Context, entered func(workload)) {
 			l.mu.Unlock()
 			entered(kind)
 		}
-		for int64(made) > l.most.Load() && ctx.Err() == nil {
+		for int64(made) > l.most.Load() && ctx.Err() == nil && !l.over.Load() {
 			pause(ctx, 10*time.Millisecond)
 		}
 		to, tenant := l.route(kind, number)
-		b := l.source.next(batchEvents, kind, phase, tenant)
+		b := l.source.next(l.w.cfg.Batch, kind, phase, tenant)
 		made += len(b.lines)
 		select {
 		case to <- b:

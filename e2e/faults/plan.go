@@ -31,9 +31,12 @@ type kind struct {
 	// least and most are how long it lasts.
 	least, most time.Duration
 	// weight is how often each target comes in a bag of the plan; 0 is once in
-	// every rareBags bags.
+	// every rareBags bags, and onlyNamed is only where it is asked for by name, so that
+	// a kind that comes later changes the meaning of no seed.
 	weight int
 }
+
+const onlyNamed = -1
 
 // rareBags is in how many bags a kind without weight comes once: those that cost
 // minutes, because everything in EVENTS_CLEAN is read again.
@@ -68,6 +71,7 @@ func kinds() []kind {
 		{"forget", readers, 0, 0, 0},
 		{"table", []string{"clickhouse"}, 2 * time.Second, 4 * time.Second, 0},
 		{"purge", []string{"EVENTS_RAW", "EVENTS_CLEAN"}, 0, 0, 0},
+		{"dying", []string{"sink"}, 1500 * time.Millisecond, 2500 * time.Millisecond, onlyNamed},
 	}
 }
 
@@ -106,11 +110,11 @@ func Plan(seed uint64, events, faults int, only []string) []Step {
 func fill(dice *rand.Rand, bags int, only []string) []Step {
 	var bag []Step
 	for _, k := range kinds() {
-		if len(only) > 0 && !slices.Contains(only, k.name) {
+		if len(only) > 0 && !slices.Contains(only, k.name) || len(only) == 0 && k.weight == onlyNamed {
 			continue
 		}
 		for i, target := range k.targets {
-			times := k.weight
+			times := max(k.weight, -k.weight)
 			if times == 0 && (bags+i)%rareBags == 0 {
 				times = 1
 			}

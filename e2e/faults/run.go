@@ -142,6 +142,10 @@ func (r *runner) faults(ctx context.Context, publishing <-chan error) error {
 			return fmt.Errorf("the events are through, and %d faults of the plan are left", len(steps))
 		case <-tick.C:
 		}
+		if r.cfg.Longest > 0 && time.Since(r.report.Began) > r.cfg.Longest {
+			r.load.over.Store(true)
+			steps = nil
+		}
 		if !measured && len(steps) > 0 && r.ledger.count.Load() >= int64(steps[0].At)*2/3 {
 			measured = true
 			r.report.Before = r.measure(ctx)
@@ -191,7 +195,7 @@ func (r *runner) do(ctx context.Context, s Step) {
 // lock waits until the fault may begin.
 func (r *runner) lock(s Step) (unlock func()) {
 	switch s.Kind {
-	case "purge", "late", "table":
+	case "purge", "late", "table", "dying":
 		r.alone.Lock()
 		return r.alone.Unlock
 	}

@@ -57,17 +57,25 @@ func newWorld(cfg Config) (*world, error) {
 	if w.disk, err = newDisk(w.dir, cfg.Disk); err != nil {
 		return nil, err
 	}
+	if err := w.layOut(); err != nil {
+		return nil, errors.Join(err, w.disk.close())
+	}
+	return w, nil
+}
+
+func (w *world) layOut() error {
+	var err error
 	if w.receiver, err = newReceiver(); err != nil {
-		return nil, err
+		return err
 	}
 	w.brokerAddr, w.clickhouseAddr = freeAddr(), freeAddr()
 	if err := w.layLinks(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := w.writeFiles(); err != nil {
-		return nil, err
+		return err
 	}
-	return w, w.addProcesses()
+	return w.addProcesses()
 }
 
 func (w *world) layLinks() error {
@@ -121,7 +129,7 @@ func (w *world) addProcesses() error {
 	for i := range 2 {
 		number := strconv.Itoa(i)
 		w.add("redactor-"+number, "redactor", []string{via("redactor-broker")})
-		w.add("sink-"+number, "sink", []string{via("sink-broker"), "CLICKHOUSE_URL=http://" + w.links["sink-clickhouse"].addr(), "SINK_BATCH_ROWS=2000"})
+		w.add("sink-"+number, "sink", []string{via("sink-broker"), "CLICKHOUSE_URL=http://" + w.links["sink-clickhouse"].addr(), "SINK_BATCH_ROWS=5000"})
 		w.add("notifier-"+number, "notifier", []string{
 			via("notifier-broker"), "NOTIFIER_CONFIG=" + filepath.Join(w.dir, "notifier.yaml"),
 			"NOTIFIER_GROUP_INTERVAL=1s", "NOTIFIER_RESOLVE_AFTER=5s", "NOTIFIER_STORM_LIMIT=0",
@@ -270,7 +278,7 @@ func get(ctx context.Context, url string) (string, error) {
 
 // ask asks ClickHouse, past all links.
 func (w *world) ask(ctx context.Context, statement string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+w.clickhouseAddr+"/", strings.NewReader(statement))
 	if err != nil {

@@ -19,6 +19,11 @@ KEYS     := ./internal/cmd/keys
 # The broker as a process of its own, in the version that go.mod names: for clusters, containers and tests.
 BROKER   := github.com/nats-io/nats-server/v2
 
+# What a release is built for.
+PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+# Our own tools of the supply chain, which are built as they are needed.
+SUPPLY   := GOWORK=off CGO_ENABLED=0 go build -C tools -trimpath -buildvcs=false -ldflags '-s -w' -o ../bin/tools/
+
 VERSION = $(shell git describe --always --dirty 2>/dev/null || echo dev)
 LDFLAGS = -s -w -X sluice/internal/daemon.Version=$(VERSION)
 
@@ -101,7 +106,7 @@ schemas: need-go ## Write what follows from schemas/: event.json, asyncapi.json 
 	@cd schemas && go run ./cmd/contract -root ..
 
 .PHONY: check
-check: need-go tools fmt-check vet lint tidy-check ## Check formatting, vet, lint, and that each module builds and tidies on its own
+check: need-go tools fmt-check vet lint tidy-check licences ## Check formatting, vet, lint, licences, and that each module builds and tidies on its own
 
 .PHONY: fmt
 fmt: tools ## Format the code and group its imports
@@ -168,12 +173,43 @@ tools: need-go ## Build gofumpt and golangci-lint, as pinned in tools/go.mod, in
 	[ "$$(cat bin/tools/.built 2>/dev/null)" = "$$wanted" ] && exit; \
 	echo "tools: building gofumpt and golangci-lint, which takes some minutes the first time"; \
 	mkdir -p bin/tools && \
-	GOWORK=off CGO_ENABLED=0 go build -C tools -trimpath -buildvcs=false -ldflags '-s -w' -o ../bin/tools/ tool && \
+	GOWORK=off CGO_ENABLED=0 go build -C tools -trimpath -buildvcs=false -ldflags '-s -w' -o ../bin/tools/ mvdan.cc/gofumpt github.com/golangci/golangci-lint/v2/cmd/golangci-lint && \
 	echo "$$wanted" >bin/tools/.built
 
+# What goes into the binaries, on every platform, has to be under a licence that tools/licences/main.go lists. Offline.
+.PHONY: licences
+licences: need-go ## Check the licences of what goes into the binaries
+	@$(SUPPLY) ./licences && bin/tools/licences -platforms '$(PLATFORMS)' $(COMMANDS) $(ENGINE) $(BROKER)
+
+# It ends well where the database cannot be reached, since that says nothing about the code, and says so in its last line;
+# VULNDB=https://... asks another one, VULNCHECK_STRICT=1 makes it an error. A vulnerability that is called is an error.
+.PHONY: vulncheck
+vulncheck: need-go ## Look for known vulnerabilities that the code calls, where their database can be reached
+	@GOWORK=off CGO_ENABLED=0 go build -C tools -trimpath -buildvcs=false -ldflags '-s -w' -o ../bin/tools/ golang.org/x/vuln/cmd/govulncheck && \
+	tools/vulncheck.sh $(MODULES)
+
+# Everything that the bytes depend on is said here: the same commit and the same Go give the same archives anywhere.
+.PHONY: release
+release: need-go ## Build reproducible archives with bills of materials and checksums into dist/ (PLATFORMS="linux/amd64" for some)
+	@rm -rf dist && mkdir -p dist && $(SUPPLY) ./licences ./release && \
+	for platform in $(PLATFORMS); do \
+		out="$(CURDIR)/dist/build/$$(echo "$$platform" | tr / _)/"; mkdir -p "$$out"; \
+		export GOOS="$${platform%/*}" GOARCH="$${platform#*/}" GOAMD64=v1 GOARM64=v8.0 GOEXPERIMENT= CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false -mod=readonly'; \
+		echo "release: building for $$platform"; \
+		go build -ldflags '$(LDFLAGS)' -o "$$out" $(COMMANDS) $(ENGINE) && go build -ldflags '-s -w' -o "$$out" $(BROKER) || exit; \
+	done; \
+	unset GOOS GOARCH GOFLAGS; \
+	bin/tools/licences -notices -platforms '$(PLATFORMS)' $(COMMANDS) $(ENGINE) $(BROKER) >dist/build/notices && \
+	bin/tools/release -version '$(VERSION)' -platforms '$(PLATFORMS)' -notices dist/build/notices $(COMMANDS) $(ENGINE) $(BROKER) && \
+	rm -rf dist/build
+
+.PHONY: release-check
+release-check: need-go ## Make the release twice, in two clones of the last commit, and compare (some minutes)
+	@tools/release-check.sh '$(PLATFORMS)'
+
 .PHONY: clean
-clean: ## Remove what was built (bin/), but not ./data
-	rm -rf bin
+clean: ## Remove what was built (bin/, dist/), but not ./data
+	rm -rf bin dist
 
 .PHONY: distclean
 distclean: clean ## Remove the embedded ClickHouse too

@@ -1,0 +1,4 @@
+package report
+
+func Markdown(r *Results) string { return "" }
+func Plot(r *Results) string { return "" }

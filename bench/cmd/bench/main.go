@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -147,8 +148,15 @@ func render(args []string, stderr io.Writer) error {
 	return writeReport(results, f.out)
 }
 
+// boundsFile says, in a person's words, what bounds the targets that are missed.
+const boundsFile = "bounds.md"
+
 func writeReport(r *report.Results, dir string) error {
-	for name, text := range map[string]string{"RESULTS.md": report.Markdown(r), "results.svg": report.Plot(r)} {
+	bounds, err := os.ReadFile(filepath.Join(dir, boundsFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for name, text := range map[string]string{"RESULTS.md": report.Markdown(r, string(bounds)), "results.svg": report.Plot(r)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			return fmt.Errorf("write the report: %w", err)
 		}

@@ -11,6 +11,7 @@ MODULES   = $(shell sed -n 's|^[[:space:]]*\./||p' go.work)
 TESTFLAGS =
 FUZZTIME  = 30s
 BENCH     = .
+BENCHFLAGS =
 
 SERVICES := producer redactor sink notifier standalone
 COMMANDS := $(foreach service,$(SERVICES),./$(service)/cmd/$(service))
@@ -151,7 +152,7 @@ tidy-check: need-go
 
 .PHONY: tidy
 tidy: need-go ## Tidy go.mod and go.sum of each module
-	@for module in $(MODULES) tools; do (cd $$module && GOWORK=off go mod tidy) || exit; done
+	@for module in $(MODULES) tools bench/peers/otelcol; do (cd $$module && GOWORK=off go mod tidy) || exit; done
 
 .PHONY: fuzz
 fuzz: need-go ## Run each fuzz test in turn (FUZZTIME=30s each)
@@ -162,9 +163,24 @@ fuzz: need-go ## Run each fuzz test in turn (FUZZTIME=30s each)
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$package </dev/null || exit; \
 	done
 
-.PHONY: bench
-bench: need-go ## Run the Go benchmarks (BENCH=regexp for some)
+.PHONY: microbench
+microbench: need-go ## Run the Go benchmarks (BENCH=regexp for some)
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -p 1 $(foreach module,$(MODULES),./$(module)/...)
+
+# The binaries are the shipped ones, without the race detector. What is not built, such as the peers, is left out and said.
+# A CLICKHOUSE_URL of the shell is the server to measure with.
+.PHONY: bench
+bench: $(NEEDS) engine build ## Measure the stages, end to end, latencies and peers into bench/RESULTS.md (BENCHFLAGS="-h" for what can be set)
+	@$(PLAIN) go build -o bin/ ./bench/cmd/bench && \
+	: "$${CHDB_LIB_PATH:=$$(ls "$(CURDIR)"/standalone/engine/node_modules/@chdb/lib-*/libchdb.*)}" && \
+	export CHDB_LIB_PATH && bin/bench -bin bin -out bench $(BENCHFLAGS)
+
+# A module of its own outside the workspace, since what it brings is heavy.
+.PHONY: bench-peers
+bench-peers: need-go ## Build the peers that make bench compares with into bin/peers (takes some minutes)
+	@echo "bench-peers: building an OpenTelemetry Collector"; \
+	mkdir -p bin/peers && \
+	GOWORK=off CGO_ENABLED=0 go build -C bench/peers/otelcol -trimpath -buildvcs=false -ldflags '-s -w' -o ../../../bin/peers/otelcol .
 
 # Built again when a version in tools/go.mod changes, or Go: a linter built by an older Go cannot read a newer one's packages.
 .PHONY: tools

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"sluice/producer/generate"
+	"sluice/redactor/redact"
 )
 
 // Event is one event as JSON.
@@ -22,6 +23,8 @@ type Event struct {
 	JSON   []byte
 	PK     string
 	Action string
+	// Redacted is the header that says what was masked, of a pool that was redacted.
+	Redacted string
 }
 
 // Pool makes events from a fixed number of made-up ones, over and over, each with a
@@ -84,6 +87,23 @@ func enlarge(event []byte, size int, more func() []byte) ([]byte, error) {
 		out = append(out, ',')
 	}
 	return append(out, event[at:]...), nil
+}
+
+// Redact makes the pool's events what the redactor makes of them: what EVENTS_CLEAN
+// holds.
+func (p *Pool) Redact() error {
+	engine, err := redact.New(redact.Config{})
+	if err != nil {
+		return err
+	}
+	for i := range p.events {
+		result, err := engine.Redact(nil, p.events[i].JSON)
+		if err != nil {
+			return fmt.Errorf("redact a generated event: %w", err)
+		}
+		p.events[i].JSON, p.events[i].Redacted = result.Clean, result.Header()
+	}
+	return nil
 }
 
 // Next is the next event. Its JSON is good until the pool comes round to it again.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/producer/generate"
 	"sluice/schemas"
 )
 
@@ -77,5 +78,32 @@ func TestWriteLines(t *testing.T) {
 		if !json.Valid(line) {
 			t.Fatal("a line is no JSON")
 		}
+	}
+}
+
+func TestRedactedPoolHoldsNoSecret(t *testing.T) {
+	t.Parallel()
+	p, err := NewPool(500, 0, 7, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Redact(); err != nil {
+		t.Fatal(err)
+	}
+	masked := 0
+	for range 500 {
+		ev := p.Next()
+		if bytes.Contains(ev.JSON, []byte(generate.Marker(7))) {
+			t.Fatal("a secret is left")
+		}
+		if (ev.Redacted != "") != bytes.Contains(ev.JSON, []byte(schemas.Mask)) {
+			t.Errorf("the header does not say what was masked")
+		}
+		if ev.Redacted != "" {
+			masked++
+		}
+	}
+	if masked < 5 {
+		t.Errorf("%d of 500 events had a secret", masked)
 	}
 }

@@ -41,6 +41,7 @@ type Process struct {
 	output *tail
 	done   chan struct{}
 	err    error // once done is closed
+	last   Usage // what the last look has seen
 }
 
 // The time that a process gets to end by itself.

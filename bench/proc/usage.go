@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -24,13 +25,27 @@ func (u Usage) Since(before Usage) Usage {
 	return Usage{CPU: u.CPU - before.CPU, PeakRSSBytes: u.PeakRSSBytes, WrittenBytes: u.WrittenBytes - before.WrittenBytes}
 }
 
-// Usage looks at a process that runs.
+// Usage looks at a process, also at one that has just ended: then what it wrote is
+// what the last look has seen. It is for one goroutine.
 func (p *Process) Usage() (Usage, error) {
 	u, err := usageOf(p.cmd.Process.Pid)
-	if err != nil {
+	if err == nil {
+		p.last = u
+		return u, nil
+	}
+	// A process that ends loses its memory before its parent hears of it.
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-timer.C:
 		return u, fmt.Errorf("look at %s: %w", p.name, err)
 	}
-	return u, nil
+	p.last.CPU = p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+	if r, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		p.last.PeakRSSBytes = int64(r.Maxrss) << 10 // in KiB on Linux
+	}
+	return p.last, nil
 }
 
 func usageOf(pid int) (u Usage, err error) {

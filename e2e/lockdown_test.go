@@ -119,7 +119,7 @@ func (b *lockedBroker) connect(user string, opts ...nats.Option) (*nats.Conn, er
 }
 
 // observer looks at every stream, in whichever account it is.
-func (b *lockedBroker) observer() jetstream.JetStream {
+func (b *lockedBroker) observer() *observer {
 	b.t.Helper()
 	o := &observer{}
 	for account, js := range map[string]*jetstream.JetStream{"RAW": &o.raw, "SLUICE": &o.JetStream} {
@@ -161,6 +161,10 @@ func (o *observer) Consumer(ctx context.Context, stream, consumer string) (jetst
 
 func (o *observer) OrderedConsumer(ctx context.Context, stream string, cfg jetstream.OrderedConsumerConfig) (jetstream.Consumer, error) {
 	return o.of(stream).OrderedConsumer(ctx, stream, cfg)
+}
+
+func (o *observer) CreateOrUpdateConsumer(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	return o.of(stream).CreateOrUpdateConsumer(ctx, stream, cfg)
 }
 
 func (o *observer) Publish(ctx context.Context, subject string, data []byte, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {

@@ -24,10 +24,9 @@ func TestClickHouseOutage(t *testing.T) {
 	const memory = 320 << 20 // near the least that the sink accepts
 	s := startStage(t)
 	metrics := freeAddr(t)
-	sink := start(t, nil, []string{
-		"NATS_URL=" + s.broker.ClientURL(), "CLICKHOUSE_URL=http://" + s.addr, "HTTP_ADDR=" + metrics,
-		"SINK_MEMORY_BYTES=" + strconv.Itoa(memory),
-	}, "sink")
+	sink := start(t, nil, append(s.env,
+		"CLICKHOUSE_URL=http://"+s.addr, "HTTP_ADDR="+metrics, "SINK_MEMORY_BYTES="+strconv.Itoa(memory),
+	), "sink")
 	until(t, "the stream is there", func() error {
 		_, err := s.js.Stream(t.Context(), schemas.StreamClean)
 		return err

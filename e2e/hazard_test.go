@@ -21,14 +21,12 @@ import (
 
 const rawPassword = "hunter2-of-the-raw-stream"
 
-// furnished is a broker on which the redactor has made everything, with a message that
-// holds a password in each of its two streams, and consumers at work. The redactor has
-// stopped, so that they stay.
-func furnished(t *testing.T) (*lockedBroker, *observer) {
+// emptyBroker is a broker on which the redactor has made everything, and stopped.
+func emptyBroker(t *testing.T) (*lockedBroker, *observer) {
 	t.Helper()
 	b := newLockedBroker(t, filepath.Join(t.TempDir(), "store"), true)
 	redactor := start(t, nil, append(b.as("redactor"), "HTTP_ADDR="), "redactor")
-	o := b.observer().(*observer)
+	o := b.observer()
 	until(t, "the redactor has made the last bucket", func() error {
 		_, err := o.JetStream.KeyValue(t.Context(), schemas.BucketReceivers)
 		return err
@@ -41,6 +39,14 @@ func furnished(t *testing.T) (*lockedBroker, *observer) {
 	if code := redactor.wait(t); code != 0 {
 		t.Fatalf("the redactor ended with %d", code)
 	}
+	return b, o
+}
+
+// furnished is such a broker with a message that holds a password in each of the
+// redactor's two streams, and consumers at work.
+func furnished(t *testing.T) (*lockedBroker, *observer) {
+	t.Helper()
+	b, o := emptyBroker(t)
 	body := []byte(`{"context":{"password":"` + rawPassword + `"}}`)
 	for subject, js := range map[string]jetstream.JetStream{
 		"events.raw.acme.login": o.raw, "events.raw.default.login": o.raw, "events.quarantine.acme.invalid_json": o.raw,
@@ -137,7 +143,7 @@ func answersTo() []string {
 func TestAnswersGoNowhere(t *testing.T) {
 	t.Parallel()
 	b, o := furnished(t)
-	for _, user := range []string{"responder", "operator", "sink", "notifier"} {
+	for _, user := range []string{"responder", "operator", "sys", "sink", "notifier"} {
 		accounts := []jetstream.JetStream{o.raw, o.JetStream}
 		if user == "sink" || user == "notifier" {
 			accounts = accounts[:1]
@@ -155,11 +161,19 @@ func TestAnswersGoNowhere(t *testing.T) {
 			}
 			for _, reply := range answersTo() {
 				// Calls that look at something, and answers without content: there is none.
-				for _, body := range []string{"", `{"no_wait":true,"batch":1}`, `{"seq":999999}`} {
+				bodies := []string{"", `{"no_wait":true,"batch":1}`, `{"seq":999999}`}
+				if !strings.Contains(subject, ".MSG.NEXT.") && !strings.Contains(subject, ".DIRECT.GET.") {
+					bodies = bodies[:1]
+				}
+				for _, body := range bodies {
 					if strings.Contains(subject, "CONSUMER.DELETE") || strings.Contains(subject, "MSG.DELETE") {
 						continue // those would be effects of their own
 					}
-					err := nc.PublishRequest(subject, reply, []byte(body))
+					msg := &nats.Msg{Subject: subject, Reply: reply, Data: []byte(body)}
+					if asked%2 == 0 { // says that it comes from elsewhere
+						msg.Header = nats.Header{"Nats-Request-Info": {`{"acc":"RAW"}`}}
+					}
+					err := nc.PublishMsg(msg)
 					if err == nil {
 						err = flush(nc)
 					}
@@ -262,6 +276,18 @@ func TestRawIsOutOfReach(t *testing.T) {
 	defer nc.Close()
 	if _, err := nc.Subscribe(">", func(m *nats.Msg) {
 		if strings.Contains(string(m.Data), rawPassword) || strings.Contains(fmt.Sprint(m.Header), rawPassword) {
+			seen <- m.Subject
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	sys, err := b.connect("sys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sys.Close()
+	if _, err := sys.Subscribe("$SYS.>", func(m *nats.Msg) {
+		if strings.Contains(string(m.Data), rawPassword) {
 			seen <- m.Subject
 		}
 	}); err != nil {

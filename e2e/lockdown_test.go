@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -118,7 +119,7 @@ func (b *lockedBroker) connect(user string, opts ...nats.Option) (*nats.Conn, er
 }
 
 // observer looks at every stream, in whichever account it is.
-func (b *lockedBroker) observer() jetstream.JetStream {
+func (b *lockedBroker) observer() *observer {
 	b.t.Helper()
 	o := &observer{}
 	for account, js := range map[string]*jetstream.JetStream{"RAW": &o.raw, "SLUICE": &o.JetStream} {
@@ -162,6 +163,10 @@ func (o *observer) OrderedConsumer(ctx context.Context, stream string, cfg jetst
 	return o.of(stream).OrderedConsumer(ctx, stream, cfg)
 }
 
+func (o *observer) CreateOrUpdateConsumer(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	return o.of(stream).CreateOrUpdateConsumer(ctx, stream, cfg)
+}
+
 func (o *observer) Publish(ctx context.Context, subject string, data []byte, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
 	if strings.HasPrefix(subject, schemas.RawPrefix) {
 		return o.raw.Publish(ctx, subject, data, opts...)
@@ -176,6 +181,13 @@ type lockedStack struct {
 	store    *process
 	stdin    *io.PipeWriter // the store ends with it
 	http     []string
+}
+
+// startAsLocked makes it a locked one.
+func (s *system) startAsLocked(env []string) *system {
+	s.locked, s.env = true, append([]string{"LOG_LEVEL=debug"}, env...)
+	s.start()
+	return s
 }
 
 // startLocked starts the system's parts.
@@ -195,13 +207,13 @@ func (s *system) startLocked() {
 	l.store.launch(s.t, stdin, nil, "", "clickhouse-embedded", "-addr", s.clickhouse, "-path", filepath.Join(s.dir, "clickhouse"))
 	s.t.Cleanup(func() { _ = stdinW.Close() })
 	l.services, l.http = nil, nil
-	for _, name := range []string{"sink", "notifier", "redactor"} { // the first two have to wait for the third
+	for _, name := range lockedServices {
 		http := freeAddr(s.t)
 		if name == "sink" {
 			http = s.http
 		}
 		p := part()
-		p.launch(s.t, nil, append(append(s.env, l.broker.as(name)...), "CLICKHOUSE_URL=http://"+s.clickhouse, "HTTP_ADDR="+http), "", name)
+		s.launchService(p, name, http)
 		l.services, l.http = append(l.services, p), append(l.http, http)
 	}
 	go func() {
@@ -211,6 +223,31 @@ func (s *system) startLocked() {
 		close(s.process.done)
 	}()
 	s.process.parts = l.parts()
+	s.untilServices()
+}
+
+// lockedServices: the first two have to wait for the third.
+var lockedServices = []string{"sink", "notifier", "redactor"}
+
+func (s *system) launchService(p *process, name, http string) {
+	s.t.Helper()
+	p.launch(s.t, nil, append(append(slices.Clone(s.env), s.lock.broker.as(name)...), "CLICKHOUSE_URL=http://"+s.clickhouse, "HTTP_ADDR="+http), "", name)
+}
+
+// killService ends one of the services by SIGKILL and starts it again.
+func (s *system) killService(name string) {
+	s.t.Helper()
+	i := slices.Index(lockedServices, name)
+	killed := s.lock.services[i]
+	killed.signal(s.t, syscall.SIGKILL)
+	<-killed.done
+	s.lock.services[i] = &process{done: make(chan struct{}), out: s.process}
+	s.launchService(s.lock.services[i], name, s.lock.http[i])
+}
+
+func (s *system) untilServices() {
+	s.t.Helper()
+	l := s.lock
 	s.until("all services are ready", func() error {
 		for i, addr := range l.http {
 			select {

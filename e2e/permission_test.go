@@ -24,7 +24,7 @@ var (
 	allStreams = append(slices.Clone(rawStreams), schemas.StreamClean, schemas.StreamAlerts, schemas.StreamOutbox,
 		"KV_"+schemas.BucketSink, "KV_"+schemas.BucketGroups, "KV_"+schemas.BucketSilences, "KV_"+schemas.BucketReceivers, "EVIL")
 	consumers = []string{"redactor", "redactor-moving", "sink", "notifier", "notifier-moving", "receiver-mail", "evil"}
-	users     = []string{"redactor", "sink", "notifier", "door", "operator", "responder", "producer-default", "producer-acme", "subscriber-acme"}
+	users     = []string{"redactor", "sink", "notifier", "door", "operator", "responder", "producer-default", "producer-acme", "subscriber-acme", "sys"}
 )
 
 // apiCalls are all that JetStream answers to, S for a stream, C for a consumer and >
@@ -81,6 +81,7 @@ var allowed = map[string]needs{
 	"producer-default": tenantNeeds("default"),
 	"producer-acme":    tenantNeeds("acme"),
 	"subscriber-acme":  {nil, []string{"alerts.acme.>"}},
+	"sys":              {[]string{"$SYS.REQ.>", "$JS.API.META.LEADER.STEPDOWN", "$JS.API.SERVER.REMOVE"}, []string{"$SYS.>", "_INBOX.>"}},
 	"door":             {[]string{"events.raw.*.*"}, []string{"_INBOX.>", "_INBOX_producer.>"}},
 	"responder":        {[]string{"notifier.silence.*", "notifier.acknowledge"}, []string{"_INBOX.>", "_INBOX_notifier.>", "alerts.>"}},
 	"operator": {expand(

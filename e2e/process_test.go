@@ -178,16 +178,15 @@ type system struct {
 	nats, clickhouse, http string
 	env                    []string
 	log                    []string // of those that ran before
-	lock                   *lockedStack
+	locked                 bool
+	lock                   *lockedStack // once it has been started
 }
 
 func startSystem(t testing.TB, env ...string) *system {
 	t.Helper()
 	s := &system{t: t, dir: t.TempDir(), nats: freeAddr(t), clickhouse: freeAddr(t), http: freeAddr(t)}
 	if locked() {
-		s.env = append([]string{"LOG_LEVEL=debug"}, env...)
-		s.start()
-		return s
+		return s.startAsLocked(env)
 	}
 	s.env = append([]string{
 		"STANDALONE_DIR=" + s.dir, "STANDALONE_NATS_ADDR=" + s.nats,
@@ -203,7 +202,7 @@ func (s *system) start(args ...string) {
 	if s.process != nil {
 		s.log = append(s.log, s.stdout.String(), s.stderr.String())
 	}
-	if locked() {
+	if s.locked {
 		s.startLocked()
 		return
 	}

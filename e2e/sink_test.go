@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,7 +25,8 @@ import (
 // stage is a broker in this process, a ClickHouse and some sinks in theirs.
 type stage struct {
 	t          *testing.T
-	broker     *server.Server
+	broker     *server.Server // none where it is locked down
+	env        []string       // of a sink, for the broker
 	js         jetstream.JetStream
 	dir, addr  string // ClickHouse's
 	clickHouse *process
@@ -35,6 +37,12 @@ type stage struct {
 func startStage(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{t: t, dir: t.TempDir(), addr: freeAddr(t)}
+	if locked() {
+		b, o := emptyBroker(t)
+		s.js, s.env = o, b.as("sink")
+		s.startClickHouse()
+		return s
+	}
 	var err error
 	s.broker, err = server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(),
@@ -56,6 +64,7 @@ func startStage(t *testing.T) *stage {
 	if s.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(2000)); err != nil {
 		t.Fatal(err)
 	}
+	s.env = []string{"NATS_URL=" + s.broker.ClientURL()}
 	s.startClickHouse()
 	return s
 }
@@ -89,10 +98,9 @@ func (s *stage) kill(p *process) {
 
 func (s *stage) startSink(env ...string) *process {
 	s.t.Helper()
-	return start(s.t, nil, append([]string{
-		"NATS_URL=" + s.broker.ClientURL(), "CLICKHOUSE_URL=http://" + s.addr, "HTTP_ADDR=",
-		"SINK_BATCH_ROWS=500", "SINK_BATCH_AGE=20ms",
-	}, env...), "sink")
+	return start(s.t, nil, slices.Concat(s.env, []string{
+		"CLICKHOUSE_URL=http://" + s.addr, "HTTP_ADDR=", "SINK_BATCH_ROWS=500", "SINK_BATCH_AGE=20ms",
+	}, env), "sink")
 }
 
 func (s *stage) ask(statement string) (string, error) {

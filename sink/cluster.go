@@ -27,7 +27,7 @@ var clusterName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$`)
 
 func (p placement) validate() error {
 	if p.clustered() && !clusterName.MatchString(p.cluster) {
-		return errors.New("SINK_CLUSTER: want the name of a cluster of system.clusters: letters, digits, _, - and .")
+		return errors.New("SINK_CLUSTER: want the name of a cluster of system.clusters: up to 63 letters, digits, dots, _ and -")
 	}
 	return nil
 }

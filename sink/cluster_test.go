@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
@@ -147,22 +146,22 @@ func clusterOf(t *testing.T, e *engine) *engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := httputil.NewSingleHostReverseProxy(target)
-	proxy.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	direct := proxy.Director
-	proxy.Director = func(r *http.Request) {
-		direct(r)
-		if strings.HasPrefix(r.URL.Query().Get("query"), "INSERT") {
-			return // rows follow in the body
-		}
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return
-		}
-		for _, w := range withoutKeeper {
-			body = w.is.ReplaceAll(body, []byte(w.was))
-		}
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	proxy := &httputil.ReverseProxy{
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			if strings.HasPrefix(r.In.URL.Query().Get("query"), "INSERT") {
+				return // rows follow in the body
+			}
+			body, err := io.ReadAll(r.In.Body)
+			if err != nil {
+				return
+			}
+			for _, w := range withoutKeeper {
+				body = w.is.ReplaceAll(body, []byte(w.was))
+			}
+			r.Out.Body, r.Out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		},
 	}
 	server := httptest.NewServer(proxy)
 	t.Cleanup(server.Close)

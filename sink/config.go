@@ -13,9 +13,8 @@ import (
 type Config struct {
 	broker.NATS
 	daemon.Process
-	HTTPAddr string `envconfig:"HTTP_ADDR" default:"127.0.0.1:8082" desc:"address of /livez, /readyz and /metrics; empty serves none"`
-
 	ClickHouse
+	HTTPAddr string `envconfig:"HTTP_ADDR" default:"127.0.0.1:8082" desc:"address of /livez, /readyz and /metrics; empty serves none"`
 
 	Retention         string `envconfig:"RETENTION" default:"365d" desc:"how long an event without an expiry of its own is kept: 90d, 2w, 12h or days=30;hours=2"`
 	RetentionByTenant string `envconfig:"RETENTION_BY_TENANT" desc:"the same for some tenants: acme=90d,lab=7d"`

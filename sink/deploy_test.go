@@ -51,7 +51,7 @@ func readConfig(t *testing.T, name string) element {
 		t.Fatal(err)
 	}
 	var root element
-	if err := xml.Unmarshal(text, &root); err != nil {
+	if err := xml.Unmarshal(text, &root); err != nil { //nolint:musttag // its fields take whatever there is
 		t.Fatalf("%s: %v", name, err)
 	}
 	if root.XMLName.Local != "clickhouse" {

@@ -26,7 +26,8 @@ func (t *storedEvents) erase(ctx context.Context, e Erasure, out, progress io.Wr
 		}
 		erased += n
 		var left uint64
-		if err := t.rowEverywhere(ctx, fmt.Sprintf("SELECT count() FROM %s WHERE %s", t.place.everywhere(t.place.rowsTable()), e.where()), &left); err != nil {
+		look := fmt.Sprintf("SELECT count() FROM %s WHERE %s", t.place.everywhere(t.place.rowsTable()), e.where())
+		if err := t.rowEverywhere(ctx, look, &left); err != nil {
 			return fmt.Errorf("look whether all rows are gone: %w", err)
 		}
 		if left > 0 {

@@ -137,7 +137,8 @@ func (l *migrationLock) alive(ctx context.Context) error {
 	if err := l.db.QueryRowContext(ctx, "SELECT toInt64(toUnixTimestamp(now()))").Scan(&now); err != nil {
 		return err
 	}
-	_, err := l.db.ExecContext(ctx, fmt.Sprintf("ALTER TABLE sluice.%s%d%s MODIFY COMMENT '%d'", lockPrefix, l.number, l.place.onCluster(), now))
+	beat := fmt.Sprintf("ALTER TABLE sluice.%s%d%s MODIFY COMMENT '%d'", lockPrefix, l.number, l.place.onCluster(), now)
+	_, err := l.db.ExecContext(ctx, beat)
 	return err
 }
 

@@ -61,7 +61,7 @@ func TestClickHouseUser(t *testing.T) {
 		{"http://ann:hunter2@127.0.0.1:8123", "bob", "hunter2", "CLICKHOUSE_USER: CLICKHOUSE_URL names a user already: keep one of the two"},
 	} {
 		opts, err := ClickHouse{ClickHouseURL: tt.url, ClickHouseUser: tt.user, ClickHousePassword: tt.password}.options()
-		got := ""
+		var got string
 		if err != nil {
 			got = err.Error()
 		} else {

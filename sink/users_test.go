@@ -47,7 +47,7 @@ func deployedUsers(t *testing.T, name string) usersFile {
 		t.Fatal(err)
 	}
 	var file usersFile
-	if err := xml.Unmarshal(text, &file); err != nil {
+	if err := xml.Unmarshal(text, &file); err != nil { //nolint:musttag // XMLName needs none
 		t.Fatal(err)
 	}
 	return file

@@ -21,9 +21,12 @@ func secretFile(name string, tag reflect.StructTag) string {
 	return name + fileSuffix
 }
 
+// exposure is a secret's file that everybody may read.
+type exposure struct{ setting, file string }
+
 // readSecrets fills the settings that are secrets from the files that are named, and
-// returns what is wrong with how these are kept.
-func readSecrets(settings reflect.Value) (warnings []string, err error) {
+// returns which of these everybody may read.
+func readSecrets(settings reflect.Value) (exposed []exposure, err error) {
 	var errs []error
 	for field, value := range settings.Fields() {
 		name := field.Tag.Get("envconfig")
@@ -31,11 +34,11 @@ func readSecrets(settings reflect.Value) (warnings []string, err error) {
 		case field.Tag.Get("ignored") == "true":
 		case name == "" && field.Type.Kind() == reflect.Struct:
 			more, err := readSecrets(value)
-			warnings, errs = append(warnings, more...), append(errs, err)
+			exposed, errs = append(exposed, more...), append(errs, err)
 		case secretFile(name, field.Tag) != "":
-			secret, warning, err := readSecret(name)
-			if warning != "" {
-				warnings = append(warnings, warning)
+			secret, open, err := readSecret(name)
+			if open {
+				exposed = append(exposed, exposure{name + fileSuffix, os.Getenv(name + fileSuffix)})
 			}
 			if secret != "" {
 				value.SetString(secret)
@@ -43,7 +46,7 @@ func readSecrets(settings reflect.Value) (warnings []string, err error) {
 			errs = append(errs, err)
 		}
 	}
-	return warnings, errors.Join(errs...)
+	return exposed, errors.Join(errs...)
 }
 
 // maxSecretBytes is more than any password, token or address is long.
@@ -53,39 +56,36 @@ const maxSecretBytes = 64 << 10
 const othersMayRead = 0o004
 
 // readSecret reads the file of one secret, without the line's end that editors add. Its
-// errors name the file and hold nothing of it.
-func readSecret(name string) (secret, warning string, err error) {
+// errors name the file and hold nothing of it. Open tells that everybody may read it.
+func readSecret(name string) (secret string, open bool, err error) {
 	file := os.Getenv(name + fileSuffix)
 	if file == "" {
-		return "", "", nil
+		return "", false, nil
 	}
 	if os.Getenv(name) != "" {
-		return "", "", fmt.Errorf("%s and %s: set one of them", name, name+fileSuffix)
+		return "", false, fmt.Errorf("%s and %s: set one of them", name, name+fileSuffix)
 	}
 	f, err := os.Open(file) // #nosec G703 -- the operator's own choice of file
 	if err != nil {
-		return "", "", fmt.Errorf("%s: %w", name+fileSuffix, err)
+		return "", false, fmt.Errorf("%s: %w", name+fileSuffix, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return "", "", fmt.Errorf("%s: %w", name+fileSuffix, err)
+		return "", false, fmt.Errorf("%s: %w", name+fileSuffix, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxSecretBytes+1))
 	if err != nil {
-		return "", "", fmt.Errorf("%s: %w", name+fileSuffix, err)
+		return "", false, fmt.Errorf("%s: %w", name+fileSuffix, err)
 	}
 	secret = strings.TrimSpace(string(text))
 	switch {
 	case len(text) > maxSecretBytes:
-		return "", "", fmt.Errorf("%s: %s has more than %d bytes", name+fileSuffix, file, maxSecretBytes)
+		return "", false, fmt.Errorf("%s: %s has more than %d bytes", name+fileSuffix, file, maxSecretBytes)
 	case secret == "":
-		return "", "", fmt.Errorf("%s: %s is empty", name+fileSuffix, file)
+		return "", false, fmt.Errorf("%s: %s is empty", name+fileSuffix, file)
 	case strings.ContainsFunc(secret, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return "", "", fmt.Errorf("%s: %s has more than one line", name+fileSuffix, file)
+		return "", false, fmt.Errorf("%s: %s has more than one line", name+fileSuffix, file)
 	}
-	if info.Mode().IsRegular() && info.Mode().Perm()&othersMayRead != 0 {
-		warning = fmt.Sprintf("%s: everybody on this machine may read %s: chmod 600 it", name+fileSuffix, file)
-	}
-	return secret, warning, nil
+	return secret, info.Mode().IsRegular() && info.Mode().Perm()&othersMayRead != 0, nil
 }

@@ -88,7 +88,7 @@ func TestSecretThatEverybodyMayRead(t *testing.T) {
 			t.Errorf("Load: %v", err)
 		}
 	})
-	if !strings.Contains(said, "TEST_TOKEN_FILE: everybody on this machine may read "+path) || strings.Contains(said, planted) || strings.Count(said, "\n") != 1 {
+	if !strings.Contains(said, "everybody on this machine may read") || !strings.Contains(said, "setting=TEST_TOKEN_FILE file="+path) || strings.Contains(said, planted) || strings.Count(said, "\n") != 1 {
 		t.Errorf("standard error:\n%s", said)
 	}
 }

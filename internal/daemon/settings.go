@@ -39,11 +39,11 @@ func Load(prefix string, settings any) error {
 		}
 		return Usage("%w", err)
 	}
-	warnings, err := readSecrets(reflect.ValueOf(settings).Elem())
+	exposed, err := readSecrets(reflect.ValueOf(settings).Elem())
 	if err != nil {
 		return Usage("%w", err)
 	}
-	warn(settings, warnings)
+	warn(settings, exposed)
 	if v, ok := settings.(Validator); ok {
 		if err := v.Validate(); err != nil {
 			return Usage("%w", err)
@@ -53,15 +53,15 @@ func Load(prefix string, settings any) error {
 }
 
 // warn logs as the settings say.
-func warn(settings any, warnings []string) {
+func warn(settings any, exposed []exposure) {
 	log := slog.Default()
 	if l, ok := settings.(interface {
 		Logger(w io.Writer) *slog.Logger
 	}); ok {
 		log = l.Logger(os.Stderr)
 	}
-	for _, warning := range warnings {
-		log.Warn(warning)
+	for _, e := range exposed {
+		log.Warn("everybody on this machine may read the file of a secret: chmod 600 it", "setting", e.setting, "file", e.file)
 	}
 }
 

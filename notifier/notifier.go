@@ -104,6 +104,8 @@ func run(ctx context.Context, cfg Config, set *rules.Set, changes chan<- []recei
 	reload := &reloader{file: cfg.File, conn: conn, receivers: changes, metrics: d.metrics, log: log}
 	var background sync.WaitGroup
 	background.Go(func() { follow(ctx, p.consumer, d.metrics, floors) })
+	watch := broker.NewWatch(cfg.Telemetry.Registry, "notifier")
+	background.Go(func() { watch.Run(ctx, conn, schemas.StreamAlerts, schemas.StreamOutbox) })
 	background.Go(func() { reload.run(ctx, cfg.Reload, sets) })
 	defer background.Wait()
 	defer end()

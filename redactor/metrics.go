@@ -2,6 +2,7 @@ package redactor
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -24,6 +25,8 @@ type metrics struct {
 	publish     prometheus.Observer
 	blocked     prometheus.Counter
 	trimmed     prometheus.Counter
+	delay       prometheus.Observer
+	lag         prometheus.Gauge
 }
 
 func newMetrics(registry prometheus.Registerer, rules []redact.Rule) (*metrics, error) {
@@ -50,8 +53,15 @@ func newMetrics(registry prometheus.Registerer, rules []redact.Rule) (*metrics, 
 		Name: "redactor_publish_seconds", Help: "How long the broker took to store a batch of clean events.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 3, 10),
 	})
+	delay := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "redactor_delay_seconds", Help: "Time from when EVENTS_RAW stored an event to when EVENTS_CLEAN stored its clean form.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 4, 12), // 1 ms to 70 min
+	})
+	lag := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "redactor_lag_events", Help: "Raw events that are not redacted yet, those in work included, asked for every 5 s.",
+	})
 	for _, c := range []prometheus.Collector{
-		events, masked, duplicates, redelivered, blocked, trimmed, reloads, loaded, loadedAt, batch, publish,
+		events, masked, duplicates, redelivered, blocked, trimmed, reloads, loaded, loadedAt, batch, publish, delay, lag,
 	} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
@@ -70,6 +80,8 @@ func newMetrics(registry prometheus.Registerer, rules []redact.Rule) (*metrics, 
 		publish:     publish,
 		blocked:     blocked.WithLabelValues(),
 		trimmed:     trimmed.WithLabelValues(),
+		delay:       delay,
+		lag:         lag,
 	}
 	for _, reason := range schemas.Reasons() {
 		if reason != schemas.ReasonStorageRefused { // the sink's
@@ -99,13 +111,15 @@ func (m *metrics) rulesLoaded(engine *redact.Engine) {
 	m.rulesAt.SetToCurrentTime()
 }
 
-// stored counts a clean event that EVENTS_CLEAN holds.
-func (m *metrics) stored(v *verdict, duplicate bool) {
+// stored counts a clean event that EVENTS_CLEAN holds, as long after it came as
+// that took.
+func (m *metrics) stored(v *verdict, duplicate bool, delay time.Duration) {
 	if duplicate {
 		m.duplicates.Inc()
 		return
 	}
 	m.clean.Inc()
+	m.delay.Observe(max(0, delay.Seconds())) // two machines' clocks may differ
 	for _, c := range v.counts {
 		m.masked.WithLabelValues(c.Rule).Add(float64(c.Masked))
 	}

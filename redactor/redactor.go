@@ -69,11 +69,14 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) error {
 		return err
 	}
 	trimmer := newTrimmer(conn, metrics, log)
+	watch := broker.NewWatch(cfg.Telemetry.Registry, "redactor")
 	tending, stopTending := context.WithCancel(ctx)
 	// What the last batches leave is forgotten too.
 	forgetting, stopForgetting := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
 	background.Go(func() { trimmer.run(tending) })
+	background.Go(func() { watchLag(tending, conn, metrics) })
+	background.Go(func() { watch.Run(tending, conn, schemas.StreamRaw, schemas.StreamQuarantine, schemas.StreamClean) })
 	background.Go(func() { inUse.watch(tending.Done(), cfg.Reload) })
 	background.Go(func() { forgetter.run(forgetting) })
 	defer background.Wait()

@@ -186,10 +186,11 @@ func (s *stage) storeClean(ctx context.Context, items []item) (tooLarge []item) 
 		var left []item
 		var stored []broker.Delivery
 		var cause error
-		for i, r := range s.publishClean(ctx, items[:n]) {
+		results, at := s.publishClean(ctx, items[:n]), time.Now()
+		for i, r := range results {
 			switch {
 			case r.Err == nil:
-				s.metrics.stored(items[i].verdict, r.Duplicate)
+				s.metrics.stored(items[i].verdict, r.Duplicate, at.Sub(items[i].delivery.StoredAt))
 				stored = append(stored, *items[i].delivery)
 			case errors.Is(r.Err, broker.ErrTooLarge):
 				tooLarge = append(tooLarge, items[i])

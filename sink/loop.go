@@ -173,6 +173,7 @@ func (s *sink) flush(ctx context.Context, b *batch) error {
 		}
 		s.stats.refused.Add(float64(len(refused)))
 	}
+	s.stats.settled(b.entries, time.Now())
 	crashpoint("settled")
 	s.resumed = nil
 	s.done.Store(b.last())

@@ -1,6 +1,10 @@
 package sink
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // metrics are the service's counters, bound once.
 type metrics struct {
@@ -8,6 +12,7 @@ type metrics struct {
 	lookedUp                             prometheus.Counter
 	batchRows, batchBytes                prometheus.Histogram
 	insertSeconds, lookupSeconds         prometheus.Histogram
+	delay                                prometheus.Histogram
 	lag, active                          prometheus.Gauge
 	schemaCompared                       prometheus.Counter
 	schemaDepartures                     *prometheus.CounterVec
@@ -34,6 +39,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		batchBytes:    histogram("batch_bytes", "Bytes of events in a batch.", prometheus.ExponentialBuckets(1024, 4, 9)),
 		insertSeconds: histogram("insert_seconds", "Duration of an insert.", seconds),
 		lookupSeconds: histogram("lookup_seconds", "Duration of looking a batch up.", seconds),
+		delay: histogram("delay_seconds", "Time from when EVENTS_CLEAN stored an event to when its row was stored, and can be queried.",
+			prometheus.ExponentialBuckets(0.004, 4, 12)), // 4 ms to 4.7 h
 		lag: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sink_lag_messages", Help: "Messages of EVENTS_CLEAN that are not acknowledged yet.",
 		}),
@@ -44,6 +51,13 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	m.schemaCompared, m.schemaDepartures = counter("schema_compared_total", "Events compared with their schema, at most 100 a second."), departures
 	registry.MustRegister(m.schemaCompared, m.schemaDepartures)
 	registry.MustRegister(m.stored, m.duplicates, m.refused, m.retries, m.lookedUp, m.active, m.batchRows, m.batchBytes,
-		m.insertSeconds, m.lookupSeconds, m.lag)
+		m.insertSeconds, m.lookupSeconds, m.delay, m.lag)
 	return m
+}
+
+// settled notes how long after they came the events of a batch could be queried.
+func (m *metrics) settled(entries []entry, at time.Time) {
+	for i := range entries {
+		m.delay.Observe(max(0, at.Sub(entries[i].from.StoredAt).Seconds())) // two machines' clocks may differ
+	}
 }

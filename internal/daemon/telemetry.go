@@ -35,6 +35,14 @@ func NewTelemetry() *Telemetry {
 			Name: "sluice_build_info", Help: "Always 1; the label has the version.",
 			ConstLabels: prometheus.Labels{"version": Version},
 		}, func() float64 { return 1 }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sluice_ready", Help: "1 while every part of the process is ready, as /readyz says, else 0.",
+		}, func() float64 {
+			if t.Unready() != nil {
+				return 0
+			}
+			return 1
+		}),
 	)
 	return t
 }

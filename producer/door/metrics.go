@@ -29,6 +29,9 @@ func newMetrics(registry prometheus.Registerer, m *memory) (*metrics, error) {
 			Name: "producer_request_seconds", Help: "From a request's headers to its answer.", Buckets: prometheus.ExponentialBuckets(0.001, 3, 10),
 		}),
 	}
+	for _, result := range []string{"ok", "failed"} {
+		out.reloads.WithLabelValues(result) // shown from the start, so that the first failure is a rise
+	}
 	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "producer_body_bytes", Help: "Bytes of requests that are in memory.",
 	}, func() float64 { return float64(m.used.Load()) })

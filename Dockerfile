@@ -20,7 +20,7 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
 # Where keys puts what each container may read. A new volume takes over the owner and the mode of the folder on which it
 # is first mounted, and so the store of the broker is mounted there too, whose image has no folder for it.
 RUN cd /out && mkdir -p volumes/keys volumes/nats-data volumes/hand-out && \
-    for name in nats clickhouse redactor sink notifier door demo grafana; do mkdir "volumes/hand-out/$name"; done && \
+    for name in nats clickhouse migrate redactor sink notifier door demo grafana; do mkdir "volumes/hand-out/$name"; done && \
     chmod -R 0750 volumes
 
 # What the services have in common. The certificate authorities are for the notifier's receivers and authentik's API;

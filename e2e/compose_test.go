@@ -108,7 +108,7 @@ func TestComposeMounts(t *testing.T) {
 			}
 		}
 	}
-	want := map[string][]string{"nats-data": {"keys", "nats"}, "clickhouse-data": {"clickhouse"}, "grafana-data": {"grafana"}}
+	want := map[string][]string{"nats-data": {"keys", "nats"}, "clickhouse-data": {"clickhouse"}, "grafana-data": {"grafana"}, "prometheus-data": {"prometheus"}}
 	for volume := range project.Volumes {
 		if strings.HasPrefix(volume, "keys") {
 			want[volume] = []string{"keys"}
@@ -137,19 +137,20 @@ func TestComposeNetworks(t *testing.T) {
 		return names
 	}
 	for network, want := range map[string][]string{
-		"ingest":   {"demo", "door", "nats"},
-		"pipeline": {"nats", "notifier", "redactor", "sink"},
-		"storage":  {"clickhouse", "sink"},
-		"analysis": {"clickhouse", "grafana"},
-		"metrics":  {"door", "notifier", "redactor", "sink"},
-		"outside":  {"notifier"},
-		"nowhere":  {"keys"},
+		"ingest":     {"demo", "door", "nats"},
+		"pipeline":   {"nats", "notifier", "redactor", "sink"},
+		"storage":    {"clickhouse", "migrate", "sink"},
+		"analysis":   {"clickhouse", "grafana"},
+		"metrics":    {"door", "notifier", "prometheus", "redactor", "sink"},
+		"dashboards": {"grafana", "prometheus"},
+		"outside":    {"notifier"},
+		"nowhere":    {"keys"},
 	} {
 		if got := on(network); !slices.Equal(got, want) {
 			t.Errorf("%s joins %v, want %v", network, got, want)
 		}
 	}
-	for _, network := range []string{"pipeline", "storage", "metrics", "nowhere"} {
+	for _, network := range []string{"pipeline", "storage", "metrics", "dashboards", "nowhere"} {
 		if !project.Networks[network].Internal {
 			t.Errorf("%s: want it internal", network)
 		}
@@ -176,7 +177,7 @@ func TestComposeSettings(t *testing.T) {
 		t.Fatalf("keys: exit %d: %s", code, &p.stderr)
 	}
 	commands := map[string][]string{
-		"keys": {"keys"}, "redactor": {"redactor"}, "sink": {"sink"}, "notifier": {"notifier"},
+		"keys": {"keys"}, "redactor": {"redactor"}, "sink": {"sink"}, "migrate": {"sink"}, "notifier": {"notifier"},
 		"door": {"producer", "serve"}, "demo": {"producer", "generate"},
 	}
 	keyFile := regexp.MustCompile(`/keys/([\w.-]+)`)
@@ -196,7 +197,7 @@ func TestComposeSettings(t *testing.T) {
 		}
 		var folder string
 		for _, mount := range s.Volumes {
-			if mount.Target == "/keys" {
+			if strings.HasSuffix(mount.Target, "/keys") {
 				folder = volumes[mount.Source]
 			}
 		}

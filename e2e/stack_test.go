@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -177,8 +178,9 @@ func (s *stack) key(name string) string {
 
 // published is where a port of a container is reached from here.
 func (s *stack) published(service string) string {
-	port := s.project.Services[service].Ports[0]
-	return port.HostIP + ":" + port.Published
+	s.t.Helper()
+	port := s.project.Services[service].Ports[0].Target
+	return s.podman("port", s.container(service), strconv.Itoa(int(port)))
 }
 
 // as are the settings of a command as one of the broker's users.
@@ -214,7 +216,7 @@ func (s *stack) ask(sql string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	req.SetBasicAuth("analyst", s.key("clickhouse-analyst.password"))
+	req.SetBasicAuth("sluice_analyst", s.key("clickhouse-analyst.password"))
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return "", err

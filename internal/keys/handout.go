@@ -27,6 +27,7 @@ const fileGrafana = "grafana-admin.password"
 var portions = map[string][]string{
 	"nats":       {"nats.pem", "nats-key.pem", FileNKeys, FileTenants, FileStoreKey},
 	"clickhouse": {"clickhouse.pem", "clickhouse-key.pem", "clickhouse-*.password"},
+	"migrate":    {"clickhouse-admin.password"},
 	"redactor":   {"redactor.nk"},
 	"sink":       {"sink.nk", "clickhouse-sink.password"},
 	"notifier":   {"notifier.nk"},

@@ -32,6 +32,7 @@ func TestHandOut(t *testing.T) {
 	want := map[string]string{
 		"nats":       "ca.pem nats-key.pem nats.pem nkeys.conf store.key tenants.conf",
 		"clickhouse": "ca.pem clickhouse-admin.password clickhouse-analyst.password clickhouse-key.pem clickhouse-sink.password clickhouse.pem",
+		"migrate":    "ca.pem clickhouse-admin.password",
 		"redactor":   "ca.pem redactor.nk",
 		"sink":       "ca.pem clickhouse-sink.password sink.nk",
 		"notifier":   "ca.pem notifier.nk",

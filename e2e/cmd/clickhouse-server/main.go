@@ -31,7 +31,7 @@ const (
 	engine     = "/usr/bin/clickhouse-embedded"
 	engineAddr = "127.0.0.1:8123"
 	dataDir    = "/var/lib/clickhouse/engine"
-	keysDir    = "/keys"
+	keysDir    = "/etc/clickhouse-server/keys"
 	// engineMiB leaves half of the container's memory to what the engine does not count.
 	engineMiB = "2048"
 )
@@ -106,7 +106,7 @@ func readPasswords() (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		passwords[user] = strings.TrimSpace(string(text))
+		passwords["sluice_"+user] = strings.TrimSpace(string(text))
 	}
 	return passwords, nil
 }

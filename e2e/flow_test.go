@@ -144,6 +144,16 @@ func (f *flow) watch() (stop func()) {
 	return func() { cancel(); running.Wait() }
 }
 
+func (f *flow) rows() int {
+	f.t.Helper()
+	rows, err := f.ask("SELECT count() FROM sluice.events")
+	n, _ := strconv.Atoi(rows)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return n
+}
+
 // allThere waits until every event is a row, and holds that each is there once, in
 // the stream too, and that every exception was counted once.
 func (f *flow) allThere() {

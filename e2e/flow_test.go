@@ -87,6 +87,9 @@ func word(n int64) string {
 	return string(out)
 }
 
+// atOnce is how many events are sent at a time when a stop has left many due.
+const atOnce = 1000
+
 // pace calls send ten times a second with what is due by then, until halt.
 func (f *flow) pace(rate int, send func(events []byte)) {
 	begin, sent := time.Now(), 0
@@ -99,7 +102,8 @@ func (f *flow) pace(rate int, send func(events []byte)) {
 		case <-tick.C:
 		}
 		var events []byte
-		for due := int(time.Since(begin).Seconds() * float64(rate)); sent < due; sent++ {
+		due := int(time.Since(begin).Seconds() * float64(rate))
+		for n := 0; sent < due && n < atOnce; n, sent = n+1, sent+1 {
 			events = append(events, f.event()...)
 		}
 		send(events)
@@ -142,6 +146,16 @@ func (f *flow) watch() (stop func()) {
 		}
 	})
 	return func() { cancel(); running.Wait() }
+}
+
+func (f *flow) rows() int {
+	f.t.Helper()
+	rows, err := f.ask("SELECT count() FROM sluice.events")
+	n, _ := strconv.Atoi(rows)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return n
 }
 
 // allThere waits until every event is a row, and holds that each is there once, in

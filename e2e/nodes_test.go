@@ -207,23 +207,35 @@ func (c *cluster) untilReplicated() {
 		c.untilHealthy(n)
 	}
 	until(c.t, "all streams are on three nodes", func() error {
-		for _, s := range []schemas.Stream{schemas.RawStream(), schemas.CleanStream(), schemas.QuarantineStream(), schemas.AlertsStream()} {
+		for _, name := range []string{
+			schemas.StreamRaw, schemas.StreamClean, schemas.StreamQuarantine, schemas.StreamAlerts,
+			"KV_SINK", "KV_ALERT_GROUPS", "KV_ALERT_SILENCES",
+		} {
 			ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
-			stream, err := c.js.Stream(ctx, s.Name)
+			stream, err := c.js.Stream(ctx, name)
 			cancel()
 			if err != nil {
-				return fmt.Errorf("%s: %w", s.Name, err)
+				return fmt.Errorf("%s: %w", name, err)
 			}
 			info := stream.CachedInfo()
 			if info.Config.Replicas != 3 || info.Cluster == nil || len(info.Cluster.Replicas) != 2 {
-				return fmt.Errorf("%s has %d replicas", s.Name, info.Config.Replicas)
+				return fmt.Errorf("%s has %d replicas", name, info.Config.Replicas)
 			}
 			for _, r := range info.Cluster.Replicas {
 				if !r.Current || r.Offline {
-					return fmt.Errorf("%s lags behind on %s", s.Name, r.Name)
+					return fmt.Errorf("%s lags behind on %s", name, r.Name)
 				}
 			}
 		}
 		return nil
 	})
+}
+
+func (c *cluster) index(n *node) int {
+	for i := range c.nodes {
+		if c.nodes[i] == n {
+			return i
+		}
+	}
+	return -1
 }

@@ -98,7 +98,7 @@ faults-build: $(NEEDS) engine build
 .PHONY: faults
 faults: faults-build ## Run the fault suite for some three minutes: every kind of fault, the seeds that have found something
 	@: "$${CHDB_LIB_PATH:=$$(ls "$(CURDIR)"/standalone/engine/node_modules/@chdb/lib-*/libchdb.*)}"; export CHDB_LIB_PATH; \
-	SLUICE_BIN="$(CURDIR)/bin" FAULTS_CLOCK_BIN="$(CURDIR)/bin/clock" FAULTS_KINDS=all FAULTS_SEEDS=3 FAULTS_EVENTS=40000 FAULTS_COUNT=30 \
+	SLUICE_BIN="$(CURDIR)/bin" FAULTS_CLOCK_BIN="$(CURDIR)/bin/clock" FAULTS_KINDS=all FAULTS_SEEDS=2 FAULTS_EVENTS=40000 FAULTS_COUNT=30 \
 	CGO_ENABLED=0 go test ./e2e/faults -run '^TestFaults$$' -v -count=1 -timeout 30m
 
 .PHONY: soak

@@ -97,6 +97,34 @@ test: $(NEEDS) engine build ## Test all modules, e2e last (MODULES="sink redacto
 .PHONY: containers-test
 containers-test: $(NEEDS) engine build ## Run docker-compose.yml in containers, without a registry (podman, runc, podman-compose; as root)
 	@deploy/containers/test.sh
+# Faults. The clocks of bin/clock's binaries can be set while they run (e2e/faults/clock.go), which costs a compilation of
+# everything. With root on Linux the broker's store is a file system of its own, to be filled and to lose its power.
+CLOCKED  := $(foreach service,redactor sink notifier,./$(service)/cmd/$(service)) $(BROKER)
+SEED      = 1
+DURATION  = 2h
+RATE      = 1000
+
+.PHONY: faults-build
+faults-build: $(NEEDS) engine build
+	@$(PLAIN) go build -o bin/ ./e2e/faults/cmd/faults
+	@mkdir -p bin/clock/overlay && overlay=$$(bin/faults -clock-overlay bin/clock/overlay -goroot "$$(go env GOROOT)") && \
+	$(PLAIN) go build -overlay "$$overlay" -ldflags '$(LDFLAGS)' -o bin/clock/ $(CLOCKED)
+
+.PHONY: faults
+faults: faults-build ## Run the fault suite for some three minutes: every kind of fault, the seeds that have found something
+	@: "$${CHDB_LIB_PATH:=$$(ls "$(CURDIR)"/standalone/engine/node_modules/@chdb/lib-*/libchdb.*)}"; export CHDB_LIB_PATH; \
+	SLUICE_BIN="$(CURDIR)/bin" FAULTS_CLOCK_BIN="$(CURDIR)/bin/clock" FAULTS_KINDS=all FAULTS_SEEDS=2 FAULTS_EVENTS=40000 FAULTS_COUNT=30 \
+	CGO_ENABLED=0 go test ./e2e/faults -run '^TestFaults$$' -v -count=1 -timeout 30m
+
+.PHONY: soak
+soak: faults-build ## Run the fault suite for long, and write bin/soak.md (DURATION=2h, SEED=1, RATE=1000 events a second)
+	@: "$${CHDB_LIB_PATH:=$$(ls "$(CURDIR)"/standalone/engine/node_modules/@chdb/lib-*/libchdb.*)}"; export CHDB_LIB_PATH; \
+	bin/faults -seed $(SEED) -duration $(DURATION) -rate $(RATE) -batch 1000 -bin bin -clock-bin bin/clock -report bin/soak.md
+
+.PHONY: faults-mutations
+faults-mutations: $(NEEDS) engine build ## Break four promises on purpose and see that the fault suite notices each
+	@: "$${CHDB_LIB_PATH:=$$(ls "$(CURDIR)"/standalone/engine/node_modules/@chdb/lib-*/libchdb.*)}"; export CHDB_LIB_PATH; \
+	SLUICE_BIN="$(CURDIR)/bin" FAULTS_MUTATIONS=1 CGO_ENABLED=0 go test ./e2e/faults -run '^TestMutations$$' -v -count=1 -timeout 30m
 
 .PHONY: redaction-report
 redaction-report: need-go ## Judge the redactor by its corpus, into docs/redaction-report.md (GITLEAKS=path to compare with it)

@@ -24,7 +24,7 @@ func (r *runner) check(ctx context.Context) error {
 	r.report.Retries = int(r.load.retries.Load())
 	r.report.Injections = r.injected
 	if err := r.w.ready(ctx, time.Minute); err != nil {
-		r.report.fail("health", "%v", err)
+		r.report.failf("health", "%v", err)
 	}
 	for _, check := range []func(context.Context) error{r.checkRows, r.checkQuarantine, r.checkAlerts, r.checkTables, r.checkGrowth} {
 		if err := check(ctx); err != nil {
@@ -43,20 +43,20 @@ func (r *runner) checkRows(ctx context.Context) error {
 	d := r.ledger.compare(stored)
 	r.report.Rows, r.report.LostOnPurpose = d.stored, d.lost
 	if n := len(d.missing); n > 0 {
-		r.report.fail("rows", "%d of %d acknowledged events are no rows, the first %s", n, d.acknowledged, d.missing[0])
+		r.report.failf("rows", "%d of %d acknowledged events are no rows, the first %s", n, d.acknowledged, d.missing[0])
 	}
 	if n := len(d.twice); n > 0 {
-		r.report.fail("rows", "%d events are rows more than once, the first %s", n, d.twice[0])
+		r.report.failf("rows", "%d events are rows more than once, the first %s", n, d.twice[0])
 	}
 	if n := len(d.strange); n > 0 {
-		r.report.fail("rows", "%d rows are of events that nobody was told are stored, the first %s", n, d.strange[0])
+		r.report.failf("rows", "%d rows are of events that nobody was told are stored, the first %s", n, d.strange[0])
 	}
 	counted, err := r.w.ask(ctx, "SELECT count(), uniqExact(pk) FROM sluice.events")
 	if err != nil {
 		return err
 	}
 	if want := fmt.Sprintf("%d\t%d", len(stored)-len(d.twice), len(stored)-len(d.twice)); counted != want {
-		r.report.fail("rows", "count() and uniqExact(pk) are %q, want %q", counted, want)
+		r.report.failf("rows", "count() and uniqExact(pk) are %q, want %q", counted, want)
 	}
 	return nil
 }
@@ -115,13 +115,13 @@ func (r *runner) checkQuarantine(ctx context.Context) error {
 		}
 	}
 	if missing > 0 {
-		r.report.fail("quarantine", "%d of %d acknowledged bad events are not in the quarantine", missing, len(r.ledger.poison))
+		r.report.failf("quarantine", "%d of %d acknowledged bad events are not in the quarantine", missing, len(r.ledger.poison))
 	}
 	if twice > 0 {
-		r.report.fail("quarantine", "%d bad events are there more than once", twice)
+		r.report.failf("quarantine", "%d bad events are there more than once", twice)
 	}
 	if strange > 0 {
-		r.report.fail("quarantine", "%d good events are there", strange)
+		r.report.failf("quarantine", "%d good events are there", strange)
 	}
 	return nil
 }
@@ -181,7 +181,7 @@ func (r *runner) checkAlerts(ctx context.Context) error {
 		next, err := r.each(ctx, schemas.StreamAlerts, from, false, func(m jetstream.Msg) {
 			var alert schemas.Alert
 			if json.Unmarshal(m.Data(), &alert) != nil {
-				r.report.fail("alerts", "an alert is no JSON")
+				r.report.failf("alerts", "an alert is no JSON")
 				return
 			}
 			r.report.Alerts++
@@ -196,10 +196,10 @@ func (r *runner) checkAlerts(ctx context.Context) error {
 		return errors.Join(err, r.compareProbes(probes))
 	})
 	if wrong != nil {
-		r.report.fail("alerts", "%v", wrong)
+		r.report.failf("alerts", "%v", wrong)
 	}
 	if err := r.idle(ctx, idleMost); err != nil {
-		r.report.fail("backlog", "%v", err)
+		r.report.failf("backlog", "%v", err)
 	}
 	undelivered := 0
 	for _, id := range ids {
@@ -208,10 +208,10 @@ func (r *runner) checkAlerts(ctx context.Context) error {
 		}
 	}
 	if undelivered > 0 {
-		r.report.fail("alerts", "%d alerts did not reach their receiver", undelivered)
+		r.report.failf("alerts", "%d alerts did not reach their receiver", undelivered)
 	}
 	if r.w.receiver.leaks > 0 {
-		r.report.fail("secrets", "%d alerts that were sent hold a planted secret", r.w.receiver.leaks)
+		r.report.failf("secrets", "%d alerts that were sent hold a planted secret", r.w.receiver.leaks)
 	}
 	return ctx.Err()
 }

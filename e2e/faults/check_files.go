@@ -26,7 +26,7 @@ func (r *runner) checkTables(ctx context.Context) error {
 			return fmt.Errorf("search %s: %w", table, err)
 		}
 		if found != "0" {
-			r.report.fail("secrets", "%s rows of %s hold a planted secret", found, table)
+			r.report.failf("secrets", "%s rows of %s hold a planted secret", found, table)
 		}
 	}
 	return nil
@@ -63,7 +63,7 @@ func (r *runner) checkGrowth(ctx context.Context) error {
 	})
 	r.report.After = after
 	if err != nil {
-		r.report.fail("growth", "%v", err)
+		r.report.failf("growth", "%v", err)
 	}
 	return ctx.Err()
 }
@@ -76,7 +76,7 @@ func (r *runner) checkFiles() {
 		for _, core := range p.cores() {
 			r.report.Cores++
 			if found, err := fileHolds(core, []byte(r.load.marker)); found || err != nil {
-				r.report.fail("secrets", "a core file of %s holds a planted secret (%v)", p.name, err)
+				r.report.failf("secrets", "a core file of %s holds a planted secret (%v)", p.name, err)
 			}
 		}
 	}
@@ -96,18 +96,19 @@ func (r *runner) checkSecrets() {
 			}
 			return nil
 		}
-		if !entry.Type().IsRegular() || strings.HasSuffix(path, ".img") || strings.HasPrefix(entry.Name(), "core") || path == r.w.pipedFile() {
+		known := strings.HasSuffix(path, ".img") || strings.HasPrefix(entry.Name(), "core") || path == r.w.pipedFile()
+		if !entry.Type().IsRegular() || known {
 			return nil
 		}
 		r.report.Searched++
 		found, err := fileHolds(path, marker)
 		if found {
-			r.report.fail("secrets", "%s holds a planted secret", strings.TrimPrefix(path, r.w.dir))
+			r.report.failf("secrets", "%s holds a planted secret", strings.TrimPrefix(path, r.w.dir))
 		}
 		return err
 	})
 	if err != nil {
-		r.report.fail("secrets", "search all files: %v", err)
+		r.report.failf("secrets", "search all files: %v", err)
 	}
 }
 
@@ -143,7 +144,7 @@ func (r *runner) checkLogs() {
 	for _, p := range r.w.procs {
 		lines, err := readLog(p.logs)
 		if err != nil {
-			r.report.fail("logs", "%s: %v", p.name, err)
+			r.report.failf("logs", "%s: %v", p.name, err)
 		}
 		for _, line := range lines {
 			if line.level == "WARN" || line.level == "ERROR" || line.level == "PANIC" {
@@ -160,11 +161,11 @@ func (r *runner) checkLogs() {
 		for _, e := range p.unasked() {
 			r.report.Ends[role(p.name)]++
 			if !r.excusedEnd(p.name, e.at) {
-				r.report.fail("processes", "%s ended by itself at %s: %s", p.name, e.at.Format(time.TimeOnly), e.how)
+				r.report.failf("processes", "%s ended by itself at %s: %s", p.name, e.at.Format(time.TimeOnly), e.how)
 			}
 		}
 	}
 	for what, times := range unexplained {
-		r.report.fail("logs", "said %d times, first at %s, and no fault explains it: %s", times, first[what].UTC().Format(time.TimeOnly), what)
+		r.report.failf("logs", "said %d times, first at %s, and no fault explains it: %s", times, first[what].UTC().Format(time.TimeOnly), what)
 	}
 }

@@ -22,15 +22,15 @@ func (r *runner) inject(ctx context.Context, s Step) (string, error) {
 	w := r.w
 	switch s.Kind {
 	case "kill":
-		return "", r.kill(s.Target, syscall.SIGKILL, 0)
+		return "", r.kill(ctx, s.Target, syscall.SIGKILL, 0)
 	case "crash":
-		return "", r.kill(s.Target, syscall.SIGABRT, 0)
+		return "", r.kill(ctx, s.Target, syscall.SIGABRT, 0)
 	case "restart":
-		return "", r.kill(s.Target, sigTerm, 0)
+		return "", r.kill(ctx, s.Target, sigTerm, 0)
 	case "dying":
 		return "", r.killWithClickHouse(ctx, s)
 	case "outage":
-		return "", r.kill(s.Target, syscall.SIGKILL, s.For)
+		return "", r.kill(ctx, s.Target, syscall.SIGKILL, s.For)
 	case "stop", "freeze":
 		p := w.procs[s.Target]
 		if err := p.signal(syscall.SIGSTOP); err != nil {
@@ -63,20 +63,20 @@ func (r *runner) inject(ctx context.Context, s Step) (string, error) {
 }
 
 // kill ends a process and starts it again after a while.
-func (r *runner) kill(name string, sig syscall.Signal, away time.Duration) error {
+func (r *runner) kill(ctx context.Context, name string, sig syscall.Signal, away time.Duration) error {
 	p := r.w.procs[name]
 	if name == "publish" { // whoever started it does so again
 		p.excuse()
 		return p.signal(sig)
 	}
 	if sig == sigTerm {
-		time.Sleep(time.Until(p.startedAt().Add(upFor))) // before it listens to signals it would just die
+		pause(ctx, time.Until(p.startedAt().Add(upFor))) // before it listens to signals it would just die
 	}
 	err := p.end(sig)
 	if code := p.cmd.ProcessState.ExitCode(); err == nil && sig == sigTerm && code != 0 {
 		err = fmt.Errorf("%s ends with %d after SIGTERM", name, code)
 	}
-	time.Sleep(away)
+	pause(ctx, away)
 	return errors.Join(err, p.start())
 }
 
@@ -89,7 +89,7 @@ func (r *runner) killWithClickHouse(ctx context.Context, s Step) error {
 	}
 	pause(ctx, s.For)
 	return errors.Join(
-		r.kill("sink-0", syscall.SIGKILL, 0), r.kill("sink-1", syscall.SIGKILL, 0),
+		r.kill(ctx, "sink-0", syscall.SIGKILL, 0), r.kill(ctx, "sink-1", syscall.SIGKILL, 0),
 		w.procs["clickhouse"].start())
 }
 
@@ -141,7 +141,7 @@ func (r *runner) fillDisk(ctx context.Context, s Step) (string, error) {
 	if goesOn == nil && r.healthy(ctx) == nil {
 		return "the broker went on by itself", nil
 	}
-	return "the broker had to be started again", r.kill("broker", sigTerm, 0)
+	return "the broker had to be started again", r.kill(ctx, "broker", sigTerm, 0)
 }
 
 // healthy asks the broker whether each of its streams takes messages.
@@ -212,7 +212,8 @@ func (r *runner) publishLate(ctx context.Context, s Step) (string, error) {
 	}
 	pause(ctx, 500*time.Millisecond)
 	err := r.load.extra(ctx, b)
-	return fmt.Sprintf("%d events, with a window of 100ms", len(b.lines)), errors.Join(err, r.setWindow(ctx, schemas.RawStream().Duplicates))
+	err = errors.Join(err, r.setWindow(ctx, schemas.RawStream().Duplicates))
+	return fmt.Sprintf("%d events, with a window of 100ms", len(b.lines)), err
 }
 
 func (r *runner) setWindow(ctx context.Context, window time.Duration) error {

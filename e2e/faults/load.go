@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -189,7 +190,8 @@ func (l *load) sampleBefore(then time.Time, dice uint64) *batch {
 
 func (l *load) connect() (*nats.Conn, error) {
 	return nats.Connect("nats://"+l.w.links["producer-broker"].addr(), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond),
-		nats.RetryOnFailedConnect(true), nats.Timeout(2*time.Second), nats.Name("faults-producer"), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+		nats.RetryOnFailedConnect(true), nats.Timeout(2*time.Second), nats.Name("faults-producer"),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 }
 
 func (l *load) publishByLibrary(ctx context.Context) error {
@@ -340,7 +342,7 @@ func (l *load) publishPoison(ctx context.Context) error {
 		msg := nats.NewMsg(subject)
 		msg.Data = data
 		msg.Header.Set(nats.MsgIdHdr, fmt.Sprintf("poison-%d", n))
-		msg.Header.Set(poisonHeader, fmt.Sprint(n))
+		msg.Header.Set(poisonHeader, strconv.Itoa(n))
 		l.gate.RLock()
 		for ctx.Err() == nil {
 			trying, cancel := context.WithTimeout(ctx, 5*time.Second)

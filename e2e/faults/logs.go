@@ -61,7 +61,7 @@ func parseLine(text string) (logLine, bool) {
 		return logLine{record.Time, record.Level, record.Msg, text}, true
 	case strings.HasPrefix(text, "["):
 		if m := natsLine.FindStringSubmatch(text); m != nil {
-			at, _ := time.ParseInLocation("2006/01/02 15:04:05.999999", m[1], time.Local)
+			at, _ := time.Parse("2006/01/02 15:04:05.999999", m[1]) // as logtime_utc has it
 			level := map[string]string{"WRN": "WARN", "ERR": "ERROR", "FTL": "ERROR"}[m[2]]
 			return logLine{at, level, details.ReplaceAllString(m[3], "#"), text}, true
 		}

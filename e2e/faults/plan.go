@@ -79,11 +79,15 @@ func known(name string) bool {
 	return slices.ContainsFunc(kinds(), func(k kind) bool { return k.name == name })
 }
 
+// calmMost is how many events pass before the first fault and after the last, at most.
+const calmMost = 20_000
+
 // Plan is the schedule that a seed means: so many faults over so many events, each
 // kind and target as often as its weight says, and calm at both ends.
 func Plan(seed uint64, events, faults int, only []string) []Step {
 	dice := rand.New(rand.NewPCG(seed, 1))
-	head, tail := events/20, events/20
+	head := min(events/20, calmMost)
+	tail := head
 	if faults < 1 {
 		return nil
 	}

@@ -97,7 +97,7 @@ func (p *proc) watch(cmd *exec.Cmd, done chan struct{}) {
 	if !wanted {
 		return
 	}
-	time.Sleep(restartAfter)
+	<-time.After(restartAfter)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.wanted && p.cmd == cmd {

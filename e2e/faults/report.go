@@ -49,7 +49,7 @@ func newReport(cfg Config) *Report {
 	return &Report{Seed: cfg.Seed, Began: time.Now(), Workloads: map[string]int{}, Said: map[string]int{}, Ends: map[string]int{}}
 }
 
-func (r *Report) fail(check, format string, args ...any) {
+func (r *Report) failf(check, format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.Failures = append(r.Failures, Failure{check, fmt.Sprintf(format, args...)})
@@ -82,7 +82,8 @@ func (r *Report) Timeline(w io.Writer) {
 		case i.Recovered.IsZero():
 			what = "recovery not seen"
 		}
-		fmt.Fprintf(w, "%s +%-7s %-46s %s %s\n", i.Began.UTC().Format("15:04:05.000"), i.Ended.Sub(i.Began).Round(10*time.Millisecond), i.Step, what, i.Note)
+		fmt.Fprintf(w, "%s +%-7s %-46s %s %s\n", i.Began.UTC().Format("15:04:05.000"),
+			i.Ended.Sub(i.Began).Round(10*time.Millisecond), i.Step, what, i.Note)
 	}
 }
 
@@ -119,7 +120,8 @@ func (r *Report) Markdown(w io.Writer) {
 			goroutines = fmt.Sprintf("%.0f → %.0f", r.Before.Goroutines[name], r.After.Goroutines[name])
 			held = fmt.Sprintf("%.0f → %.0f", r.Before.Held[name]/(1<<20), r.After.Held[name]/(1<<20))
 		}
-		fmt.Fprintf(w, "| %s | %s | %s | %.0f → %.0f |\n", name, goroutines, held, r.Before.Resident[name]/(1<<20), r.After.Resident[name]/(1<<20))
+		fmt.Fprintf(w, "| %s | %s | %s | %.0f → %.0f |\n", name, goroutines, held,
+			r.Before.Resident[name]/(1<<20), r.After.Resident[name]/(1<<20))
 	}
 }
 

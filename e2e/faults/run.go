@@ -74,7 +74,7 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 	w.receiver.marker = generate.Marker(cfg.Seed)
 	err = r.run(ctx)
 	if closing := w.close(); closing != nil {
-		r.report.fail("processes", "%v", closing)
+		r.report.failf("processes", "%v", closing)
 	}
 	r.report.Took = time.Since(r.report.Began)
 	if err == nil {
@@ -111,7 +111,7 @@ func (r *runner) run(ctx context.Context) error {
 	r.report.Published = time.Since(r.report.Began)
 	settling := time.Now()
 	if err := r.idle(ctx, r.cfg.Settle); err != nil {
-		r.report.fail("backlog", "%v", err)
+		r.report.failf("backlog", "%v", err)
 	}
 	r.report.Settled = time.Since(settling)
 	stopWatching()
@@ -187,7 +187,7 @@ func (r *runner) do(ctx context.Context, s Step) {
 	case errors.Is(err, errSkipped):
 		i.Skipped = true
 	case err != nil && ctx.Err() == nil:
-		r.report.fail("fault", "%s: %v", s, err)
+		r.report.failf("fault", "%s: %v", s, err)
 	}
 	fmt.Fprintf(r.cfg.Progress, "%8d  %-60s %s\n", i.Events, s, note)
 }
@@ -219,6 +219,7 @@ func (r *runner) entered(ctx context.Context, kind workload) {
 	fmt.Fprintf(r.cfg.Progress, "%8d  workload: %s\n", r.ledger.count.Load(), kind)
 	r.report.Workloads[string(kind)]++
 	switch kind {
+	case steady, bursts, tenants, hot: // events alone
 	case rolling:
 		go func() {
 			for _, name := range append([]string{"door"}, services...) {
@@ -246,7 +247,9 @@ func (r *runner) idle(ctx context.Context, most time.Duration) error {
 			return fmt.Errorf("%d messages in %s", raw.Msgs, schemas.StreamRaw)
 		}
 		for _, where := range [][2]string{
-			{schemas.StreamClean, schemas.ConsumerSink}, {schemas.StreamClean, schemas.ConsumerNotifier}, {schemas.StreamAlerts, "receiver-hook"},
+			{schemas.StreamClean, schemas.ConsumerSink},
+			{schemas.StreamClean, schemas.ConsumerNotifier},
+			{schemas.StreamAlerts, schemas.ReceiverConsumer("hook").Durable},
 		} {
 			consumer, err := r.w.js.Consumer(ctx, where[0], where[1])
 			if err != nil {

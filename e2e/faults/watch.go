@@ -72,11 +72,11 @@ func (r *runner) measure(ctx context.Context) Figures {
 	for name, address := range r.w.metrics {
 		page, err := get(ctx, address+"/metrics")
 		if err != nil {
-			r.report.fail("metrics", "%s: %v", name, err)
+			r.report.failf("metrics", "%s: %v", name, err)
 			continue
 		}
 		if holds([]byte(page), r.load.marker) {
-			r.report.fail("secrets", "/metrics of %s holds a planted secret", name)
+			r.report.failf("secrets", "/metrics of %s holds a planted secret", name)
 		}
 		f.Goroutines[name] = value(page, "go_goroutines")
 		f.Held[name] = value(page, "go_memstats_sys_bytes") - value(page, "go_memstats_heap_released_bytes")

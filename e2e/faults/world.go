@@ -103,7 +103,7 @@ func (w *world) writeFiles() error {
 	token := sha256.Sum256([]byte(strconv.FormatUint(w.cfg.Seed, 10)))
 	w.token = hex.EncodeToString(token[:])
 	for name, text := range map[string]string{
-		"nats.conf": fmt.Sprintf("listen: 127.0.0.1:%s\nserver_name: faults\nmax_payload: 4MB\njetstream {\n  store_dir: %q\n  max_file_store: 1TB\n  sync_interval: always\n}\n", port, w.disk.path()),
+		"nats.conf": fmt.Sprintf("listen: 127.0.0.1:%s\nserver_name: faults\nlogtime_utc: true\nmax_payload: 4MB\njetstream {\n  store_dir: %q\n  max_file_store: 1TB\n  sync_interval: always\n}\n", port, w.disk.path()),
 		"notifier.yaml": "version: 1\nreceivers:\n  hook: {type: webhook, url: 'http://" + w.links["notifier-receiver"].addr() + "/', allow: 127.0.0.0/8, rate: 1000/s, timeout: 5s}\n" +
 			"rules:\n  - name: probe\n    match: {action: fault_probe}\n    receivers: hook\n    severity: alert\n    title: 'probe {{.context.probe}}'\n",
 		"tokens": "door " + doorTenant + " * " + w.token + "\n",

@@ -222,8 +222,9 @@ tools: need-go ## Build gofumpt and golangci-lint, as pinned in tools/go.mod, in
 
 # What goes into the binaries, on every platform, has to be under a licence that tools/licences/main.go lists. Offline.
 .PHONY: licences
-licences: need-go ## Check the licences of what goes into the binaries
-	@$(SUPPLY) ./licences && bin/tools/licences -platforms '$(PLATFORMS)' $(COMMANDS) $(ENGINE) $(BROKER)
+licences: need-go ## Check the licences of what goes into the binaries, and the tools that do so
+	@GOWORK=off CGO_ENABLED=0 go test -C tools ./modules ./release && \
+	$(SUPPLY) ./licences && bin/tools/licences -platforms '$(PLATFORMS)' $(COMMANDS) $(ENGINE) $(BROKER)
 
 # It ends well where the database cannot be reached, since that says nothing about the code, and says so in its last line;
 # VULNDB=https://... asks another one, VULNCHECK_STRICT=1 makes it an error. A vulnerability that is called is an error.

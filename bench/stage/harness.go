@@ -59,7 +59,8 @@ func New(cfg Config, out *report.Results, log *slog.Logger) *Harness {
 // Parts are what can be measured, in this order.
 var Parts = []string{"publish", "redact", "sink", "sustained", "latency", "growth", "peers"}
 
-// Run measures the parts. It ends at the first error, with what was measured by then.
+// Run measures the parts. One that fails is noted in the results, and the others are
+// measured all the same; the error is that of all that failed.
 func (h *Harness) Run(ctx context.Context, parts map[string]bool) error {
 	if err := h.checkStore(ctx); err != nil {
 		return err
@@ -68,6 +69,7 @@ func (h *Harness) Run(ctx context.Context, parts map[string]bool) error {
 		"publish": h.publish, "redact": h.redact, "sink": h.sink, "sustained": h.sustained,
 		"latency": h.latency, "growth": h.growth, "peers": h.peers,
 	}
+	var failures []error
 	for _, part := range Parts {
 		if !parts[part] {
 			h.skip(part, "not asked for")
@@ -75,10 +77,15 @@ func (h *Harness) Run(ctx context.Context, parts map[string]bool) error {
 		}
 		h.log.Info("measuring", "part", part)
 		if err := run[part](ctx); err != nil {
-			return fmt.Errorf("%s: %w", part, err)
+			if ctx.Err() != nil {
+				return fmt.Errorf("%s: %w", part, err)
+			}
+			h.log.Error("not measured to its end", "part", part, "error", err)
+			h.skip(part+", from a failure on", err.Error())
+			failures = append(failures, fmt.Errorf("%s: %w", part, err))
 		}
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
 // checkStore keeps the harness from emptying somebody's database.

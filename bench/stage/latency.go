@@ -80,8 +80,10 @@ func (h *Harness) latencyAt(ctx context.Context, name string, rate float64) (err
 	if err != nil {
 		return err
 	}
-	l := report.Latency{Name: name, Rate: rate, Seconds: h.cfg.LatencyFor.Seconds(), Published: len(sent), PollEvery: pollEvery,
-		Processes: used(all, mark{used: before}, mark{used: after})}
+	l := report.Latency{
+		Name: name, Rate: rate, Seconds: h.cfg.LatencyFor.Seconds(), Published: len(sent), PollEvery: pollEvery,
+		Processes: used(all, mark{used: before}, mark{used: after}),
+	}
 	if err := r.settle(ctx, len(sent), sent, alerts); err != nil {
 		return err
 	}

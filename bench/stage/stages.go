@@ -91,8 +91,10 @@ func one(p *proc.Process, err error) ([]*proc.Process, error) {
 
 // child is a ceiling in a process of its own.
 func (r *rig) child(name string, args ...string) proc.Spec {
-	return proc.Spec{Name: "bare " + name, Path: r.env.Self, Args: append([]string{"child", name}, args...),
-		Env: []string{"NATS_URL=" + r.env.NATSURL, "CLICKHOUSE_URL=" + r.env.ClickHouseURL}}
+	return proc.Spec{
+		Name: "bare " + name, Path: r.env.Self, Args: append([]string{"child", name}, args...),
+		Env: []string{"NATS_URL=" + r.env.NATSURL, "CLICKHOUSE_URL=" + r.env.ClickHouseURL},
+	}
 }
 
 // measure starts a contender, follows it to the end and stops it.

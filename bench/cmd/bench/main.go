@@ -106,13 +106,10 @@ func measure(ctx context.Context, args []string, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	err = stage.New(f.cfg, results, log).Run(ctx, parts)
 	results.Seconds = time.Since(start).Round(time.Second).Seconds()
-	if err != nil {
-		return err
+	if ctx.Err() != nil {
+		return err // interrupted: the last report stays
 	}
-	if err := results.Write(filepath.Join(f.out, "results.json")); err != nil {
-		return err
-	}
-	return writeReport(results, f.out)
+	return errors.Join(err, results.Write(filepath.Join(f.out, "results.json")), writeReport(results, f.out))
 }
 
 // complete makes the paths absolute and says what is missing.

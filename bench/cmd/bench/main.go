@@ -42,7 +42,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	default:
 		err = measure(ctx, args, stderr)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(stderr, "bench:", err)
 		return 1
 	}

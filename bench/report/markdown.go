@@ -144,6 +144,7 @@ func (p *page) sustained(s *Sustained) {
 	p.line("`producer publish`, redactor, sink and notifier at once: %s events in %.0f s, **%s events/s**, %s/s; %s rows, %s different.",
 		count(float64(s.Published)), s.Seconds, count(s.Rate()), megabytes(float64(s.Bytes)/s.Seconds), count(float64(s.Rows)), count(float64(s.Different)))
 	if len(s.PerSecond) > 0 {
+		p.line("The harness writes the events to the producer and looks at the table on the same cores, and is not in the table below.")
 		p.line("Stored in each second: %s at least, %s at most.", count(float64(slices.Min(s.PerSecond))), count(float64(slices.Max(s.PerSecond))))
 	}
 	p.line("")

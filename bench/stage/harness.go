@@ -49,11 +49,12 @@ type Harness struct {
 	store store
 	log   *slog.Logger
 	out   *report.Results
+	pools map[poolKey]*events.Pool
 }
 
 // New makes a harness that adds to out what it measures.
 func New(cfg Config, out *report.Results, log *slog.Logger) *Harness {
-	return &Harness{cfg: cfg, store: store{url: cfg.ClickHouseURL}, log: log, out: out}
+	return &Harness{cfg: cfg, store: store{url: cfg.ClickHouseURL}, log: log, out: out, pools: map[poolKey]*events.Pool{}}
 }
 
 // Parts are what can be measured, in this order.
@@ -133,6 +134,8 @@ type load struct {
 	count   int
 	// instances of the redactor, and tenants.
 	instances, tenants int
+	// limit is how long it may take, 0 for that of the settings.
+	limit time.Duration
 }
 
 func (h *Harness) standard() load { return load{count: h.cfg.Events, instances: 1, tenants: 1} }
@@ -140,20 +143,37 @@ func (h *Harness) standard() load { return load{count: h.cfg.Events, instances: 
 // poolEvents is how many different events there are; larger ones are fewer, so that
 // they fit into memory.
 const (
+	poolSeed   = 1
 	poolEvents = 20_000
 	poolBytes  = 64 << 20
 )
 
-func (l load) pool(redacted bool) (*events.Pool, error) {
+// poolKey is what tells two pools apart.
+type poolKey struct {
+	count, size int
+	redacted    bool
+}
+
+// pool makes the events of a load, once: the next measurement gets the same ones under
+// new ids.
+func (h *Harness) pool(l load, redacted bool) (*events.Pool, error) {
 	count := poolEvents
 	if l.size > 0 {
 		count = max(poolBytes/l.size, 10)
 	}
-	p, err := events.NewPool(min(count, l.count), l.size, 1, time.Now().Add(-time.Hour))
+	key := poolKey{min(count, l.count), l.size, redacted}
+	if p := h.pools[key]; p != nil {
+		return p, nil
+	}
+	p, err := events.NewPool(key.count, l.size, poolSeed, time.Now().Add(-time.Hour))
 	if err == nil && redacted {
 		err = p.Redact()
 	}
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	h.pools[key] = p
+	return p, nil
 }
 
 // tenant spreads the events over the tenants.

@@ -71,12 +71,12 @@ func newFlags(stderr io.Writer) *flags {
 	f.IntVar(&f.cfg.Rounds, "rounds", 5, "how often each stage and its ceilings are measured")
 	f.IntVar(&f.cfg.PeerRounds, "peer-rounds", 2, "the same for the peers, and for how the cost grows")
 	f.IntVar(&f.cfg.Events, "events", 100_000, "events of 1 KB for one measurement")
-	f.DurationVar(&f.cfg.Limit, "limit", 30*time.Second, "how long one measurement may take")
+	f.DurationVar(&f.cfg.Limit, "limit", 15*time.Second, "how long one measurement may take; what is slower is measured by what is through by then")
 	f.DurationVar(&f.cfg.Sustained, "sustained", time.Minute, "how long everything runs at full load")
 	f.IntVar(&f.cfg.Backlog, "backlog", 100_000, "how many events may be under way then")
 	f.DurationVar(&f.cfg.LatencyFor, "latency-for", 30*time.Second, "how long each latency is measured for")
 	f.Float64Var(&f.cfg.LatencyRate, "latency-rate", 1000, "events per second of the first latency")
-	f.IntVar(&f.cfg.GrowthEvents, "stream-events", 0, "how large a stream the redactor is to work off at once, 0 for none; 1 million is what fits into EVENTS_RAW")
+	f.IntVar(&f.cfg.GrowthEvents, "stream-events", 0, "how large a stream the redactor is to work off at once, 0 for none; 10 million take some 30 GB of disk and ten minutes")
 	return f
 }
 

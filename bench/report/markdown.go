@@ -13,13 +13,13 @@ type page struct{ strings.Builder }
 
 func (p *page) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
 
-// table writes a table; its columns from the second on are to the right where right says so.
+// table writes a table; its columns from the third on are numbers where right says so.
 func (p *page) table(header string, right bool, rows [][]string) {
 	columns := strings.Split(header, "|")
 	rule := make([]string, len(columns))
 	for i := range rule {
 		rule[i] = "---"
-		if right && i > 0 {
+		if right && i > 1 {
 			rule[i] = "---:"
 		}
 	}
@@ -107,7 +107,7 @@ func (p *page) stages(rows []*row) {
 	p.table("stage|"+rowHeader, true, mine)
 }
 
-const rowHeader = "who|events/s|range|MB/s|of the ceiling|own CPU s|own peak RSS|broker CPU s|broker writes a event|ClickHouse CPU s|ClickHouse peak RSS"
+const rowHeader = "who|events/s|range|MB/s|of the ceiling|own CPU s|own peak RSS|broker CPU s|broker writes, an event|ClickHouse CPU s|ClickHouse peak RSS"
 
 // cells are one row of a table, without its case.
 func (r *row) cells(rows []*row) []string {
@@ -144,6 +144,7 @@ func (p *page) sustained(s *Sustained) {
 	p.line("`producer publish`, redactor, sink and notifier at once: %s events in %.0f s, **%s events/s**, %s/s; %s rows, %s different.",
 		count(float64(s.Published)), s.Seconds, count(s.Rate()), megabytes(float64(s.Bytes)/s.Seconds), count(float64(s.Rows)), count(float64(s.Different)))
 	if len(s.PerSecond) > 0 {
+		p.line("The harness writes the events to the producer and looks at the table on the same cores, and is not in the table below.")
 		p.line("Stored in each second: %s at least, %s at most.", count(float64(slices.Min(s.PerSecond))), count(float64(slices.Max(s.PerSecond))))
 	}
 	p.line("")
@@ -158,7 +159,7 @@ func (p *page) processes(all []Process, events int, seconds float64) {
 			megabytes(float64(c.PeakRSSBytes)), bytesOf(float64(c.WrittenBytes) / float64(events)),
 		})
 	}
-	p.table("process|CPU s for a million events|cores|peak RSS|written an event", true, rows)
+	p.table("process|CPU s for a million events|cores|peak RSS|written, an event", true, rows)
 }
 
 func (p *page) latencies(all []Latency) {

@@ -23,6 +23,7 @@ func (p *page) peers(r *Results, rows []*row) {
 		p.line("- **%s**: %s. Broker: sync_interval %s. %s.", peer.Name, peer.Guarantee, sync, pairs(peer.Versions, " "))
 	}
 	p.line("")
+	p.leaks(r)
 	var mine [][]string
 	for _, stage := range []string{StageRedact, StageSink} {
 		sluice := find(rows, stage, Sluice, PeersVariant)
@@ -40,6 +41,27 @@ func (p *page) peers(r *Results, rows []*row) {
 		}
 	}
 	p.table("stage|"+strings.Replace(rowHeader, "of the ceiling", "Sluice is so many times faster", 1), true, mine)
+}
+
+// leaks says how many planted secrets came through: what is fast because it masks less is
+// no faster.
+func (p *page) leaks(r *Results) {
+	var rows [][]string
+	for _, peer := range r.Peers {
+		looked, leaked := 0, 0
+		for i := range r.Measurements {
+			if m := &r.Measurements[i]; m.Who == peer.Name {
+				looked, leaked = looked+m.Looked, leaked+m.Leaked
+			}
+		}
+		if looked > 0 {
+			rows = append(rows, []string{peer.Name, count(float64(looked)), count(float64(leaked))})
+		}
+	}
+	if len(rows) > 0 {
+		p.line("About 5 %% of the events carry a secret. Still there behind each:\n")
+		p.table("who|events looked through|with a planted secret", false, rows)
+	}
 }
 
 // publishedFigure is what others say of themselves, on other machines and with other

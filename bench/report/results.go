@@ -72,6 +72,10 @@ type Measurement struct {
 	Seconds float64 `json:"seconds"`
 	// Processes are all that took part: the contender's own first.
 	Processes []Process `json:"processes"`
+	// Looked is how many events that came out were looked through for planted secrets
+	// that can be known by their text, and Leaked in how many there was one.
+	Looked int `json:"looked,omitempty"`
+	Leaked int `json:"leaked,omitempty"`
 }
 
 // Rate is in events per second.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"sluice/bench/peer"
 	"sluice/bench/report"
@@ -44,6 +45,7 @@ func (h *Harness) growth(ctx context.Context) error {
 	}
 	large := kib
 	large.variant, large.count = fmt.Sprintf("a stream of %d events", h.cfg.GrowthEvents), h.cfg.GrowthEvents
+	large.limit = time.Hour // all of it, since the point is what changes on the way
 	return h.redactPairs(ctx, large, 1)
 }
 

@@ -49,17 +49,19 @@ type Harness struct {
 	store store
 	log   *slog.Logger
 	out   *report.Results
+	pools map[poolKey]*events.Pool
 }
 
 // New makes a harness that adds to out what it measures.
 func New(cfg Config, out *report.Results, log *slog.Logger) *Harness {
-	return &Harness{cfg: cfg, store: store{url: cfg.ClickHouseURL}, log: log, out: out}
+	return &Harness{cfg: cfg, store: store{url: cfg.ClickHouseURL}, log: log, out: out, pools: map[poolKey]*events.Pool{}}
 }
 
 // Parts are what can be measured, in this order.
 var Parts = []string{"publish", "redact", "sink", "sustained", "latency", "growth", "peers"}
 
-// Run measures the parts. It ends at the first error, with what was measured by then.
+// Run measures the parts. One that fails is noted in the results, and the others are
+// measured all the same; the error is that of all that failed.
 func (h *Harness) Run(ctx context.Context, parts map[string]bool) error {
 	if err := h.checkStore(ctx); err != nil {
 		return err
@@ -68,6 +70,7 @@ func (h *Harness) Run(ctx context.Context, parts map[string]bool) error {
 		"publish": h.publish, "redact": h.redact, "sink": h.sink, "sustained": h.sustained,
 		"latency": h.latency, "growth": h.growth, "peers": h.peers,
 	}
+	var failures []error
 	for _, part := range Parts {
 		if !parts[part] {
 			h.skip(part, "not asked for")
@@ -75,10 +78,15 @@ func (h *Harness) Run(ctx context.Context, parts map[string]bool) error {
 		}
 		h.log.Info("measuring", "part", part)
 		if err := run[part](ctx); err != nil {
-			return fmt.Errorf("%s: %w", part, err)
+			if ctx.Err() != nil {
+				return fmt.Errorf("%s: %w", part, err)
+			}
+			h.log.Error("not measured to its end", "part", part, "error", err)
+			h.skip(part+", from a failure on", err.Error())
+			failures = append(failures, fmt.Errorf("%s: %w", part, err))
 		}
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
 // checkStore keeps the harness from emptying somebody's database.
@@ -126,6 +134,8 @@ type load struct {
 	count   int
 	// instances of the redactor, and tenants.
 	instances, tenants int
+	// limit is how long it may take, 0 for that of the settings.
+	limit time.Duration
 }
 
 func (h *Harness) standard() load { return load{count: h.cfg.Events, instances: 1, tenants: 1} }
@@ -133,20 +143,37 @@ func (h *Harness) standard() load { return load{count: h.cfg.Events, instances: 
 // poolEvents is how many different events there are; larger ones are fewer, so that
 // they fit into memory.
 const (
+	poolSeed   = 1
 	poolEvents = 20_000
 	poolBytes  = 64 << 20
 )
 
-func (l load) pool(redacted bool) (*events.Pool, error) {
+// poolKey is what tells two pools apart.
+type poolKey struct {
+	count, size int
+	redacted    bool
+}
+
+// pool makes the events of a load, once: the next measurement gets the same ones under
+// new ids.
+func (h *Harness) pool(l load, redacted bool) (*events.Pool, error) {
 	count := poolEvents
 	if l.size > 0 {
 		count = max(poolBytes/l.size, 10)
 	}
-	p, err := events.NewPool(min(count, l.count), l.size, 1, time.Now().Add(-time.Hour))
+	key := poolKey{min(count, l.count), l.size, redacted}
+	if p := h.pools[key]; p != nil {
+		return p, nil
+	}
+	p, err := events.NewPool(key.count, l.size, poolSeed, time.Now().Add(-time.Hour))
 	if err == nil && redacted {
 		err = p.Redact()
 	}
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	h.pools[key] = p
+	return p, nil
 }
 
 // tenant spreads the events over the tenants.

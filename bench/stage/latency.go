@@ -31,14 +31,14 @@ const pollEvery = 5 * time.Millisecond
 
 // latency measures at the rate of the settings and at half of what was sustained.
 func (h *Harness) latency(ctx context.Context) error {
-	if err := h.latencyAt(ctx, fmt.Sprintf("%.0f events/s", h.cfg.LatencyRate), h.cfg.LatencyRate); err != nil {
+	if err := h.latencyAt(ctx, "light load", h.cfg.LatencyRate); err != nil {
 		return err
 	}
 	if h.out.Sustained == nil {
 		h.skip("latency at half load", "what can be sustained was not measured in this run")
 		return nil
 	}
-	return h.latencyAt(ctx, "half of what is sustained", h.out.Sustained.Rate()/2)
+	return h.latencyAt(ctx, "half load", h.out.Sustained.Rate()/2)
 }
 
 func (h *Harness) latencyAt(ctx context.Context, name string, rate float64) (err error) {
@@ -80,8 +80,10 @@ func (h *Harness) latencyAt(ctx context.Context, name string, rate float64) (err
 	if err != nil {
 		return err
 	}
-	l := report.Latency{Name: name, Rate: rate, Seconds: h.cfg.LatencyFor.Seconds(), Published: len(sent), PollEvery: pollEvery,
-		Processes: used(all, mark{used: before}, mark{used: after})}
+	l := report.Latency{
+		Name: name, Rate: rate, Seconds: h.cfg.LatencyFor.Seconds(), Published: len(sent), PollEvery: pollEvery,
+		Processes: used(all, mark{used: before}, mark{used: after}),
+	}
 	if err := r.settle(ctx, len(sent), sent, alerts); err != nil {
 		return err
 	}

@@ -25,9 +25,10 @@ func (r *rig) watchTable(ctx context.Context) *looks {
 	go func() {
 		defer close(l.done)
 		var last uint64
-		for ctx.Err() == nil {
+		for ending := false; !ending; {
+			ending = ctx.Err() != nil // there is one look after the end, which sees all
 			var sequence uint64
-			err := r.db.QueryRow(ctx, "SELECT max(stream_seq) FROM sluice.events").Scan(&sequence)
+			err := r.db.QueryRow(context.WithoutCancel(ctx), "SELECT max(stream_seq) FROM sluice.events").Scan(&sequence)
 			if err == nil && sequence > last {
 				l.seen, last = append(l.seen, look{time.Now(), sequence}), sequence
 			}

@@ -24,12 +24,16 @@ type mark struct {
 	used  []proc.Usage
 }
 
+// startUpMost is how long a busy machine may take to start what is measured.
+const startUpMost = time.Minute
+
 // follow measures from when a tenth of total is through to when all of it is, or to
-// the last progress within limit: what is slow is not waited for. If all came through at
+// the last progress within limit of that: what is slow is not waited for. Until that tenth
+// it may take startUpMost longer. If all came through at
 // once, it counts from the beginning.
 func follow(ctx context.Context, all []*proc.Process, total int, every, limit time.Duration, through progress) (from, to mark, err error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+	end := time.NewTimer(limit + startUpMost)
+	defer end.Stop()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	used, err := usage(all)
@@ -42,15 +46,16 @@ func follow(ctx context.Context, all []*proc.Process, total int, every, limit ti
 		count, err := through(ctx)
 		now := time.Now()
 		switch {
-		case err != nil && ctx.Err() == nil:
+		case err != nil:
 			return from, to, errors.Join(err, ended)
-		case err == nil && count > to.count && count >= total/warmUp:
+		case count > to.count && count >= total/warmUp:
 			if used, err = usage(all); err != nil {
 				return from, to, err
 			}
 			to = mark{now, count, used}
 			if from.count == 0 {
 				from = to
+				end.Reset(limit)
 			}
 		}
 		if to.count >= total {
@@ -63,6 +68,8 @@ func follow(ctx context.Context, all []*proc.Process, total int, every, limit ti
 		case <-tick.C:
 			continue
 		case <-ctx.Done():
+			return from, to, ctx.Err()
+		case <-end.C:
 		}
 		break
 	}

@@ -64,7 +64,7 @@ func (r *rig) until(ctx context.Context, what string, most time.Duration, ok fun
 // sustained runs everything at full load for a while: events go to producer publish as
 // fast as it takes them, as long as no more than the backlog are under way.
 func (h *Harness) sustained(ctx context.Context) (err error) {
-	pool, err := h.standard().pool(false)
+	pool, err := h.pool(h.standard(), false)
 	if err != nil {
 		return err
 	}

@@ -204,6 +204,26 @@ func (r *rig) stopOwned() error {
 	return errors.Join(errs...)
 }
 
+// makeRoom enlarges the streams where so many bytes of events need it, headers and
+// masks included.
+func (r *rig) makeRoom(ctx context.Context, size int64) error {
+	for _, name := range []string{schemas.StreamRaw, schemas.StreamClean} {
+		stream, err := r.conn.JS.Stream(ctx, name)
+		if err != nil {
+			return fmt.Errorf("look at %s: %w", name, err)
+		}
+		config := stream.CachedInfo().Config
+		if config.MaxBytes >= 2*size {
+			continue
+		}
+		config.MaxBytes = 2 * size
+		if _, err := r.conn.JS.UpdateStream(ctx, config); err != nil {
+			return fmt.Errorf("enlarge %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // fill publishes n events to a stream and returns how large they are. tenant says
 // whose event i is.
 func (r *rig) fill(ctx context.Context, subject func(tenant, action string) string, pool *events.Pool, n int, tenant func(i int) string) (size int64, err error) {

@@ -1,15 +1,13 @@
 package stage
 
 import (
-	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"sluice/bench/peer"
@@ -27,7 +25,7 @@ const (
 // publish measures producer publish and the bare publisher.
 func (h *Harness) publish(ctx context.Context) error {
 	l := h.standard()
-	pool, err := l.pool(false)
+	pool, err := h.pool(l, false)
 	if err != nil {
 		return err
 	}
@@ -91,8 +89,10 @@ func one(p *proc.Process, err error) ([]*proc.Process, error) {
 
 // child is a ceiling in a process of its own.
 func (r *rig) child(name string, args ...string) proc.Spec {
-	return proc.Spec{Name: "bare " + name, Path: r.env.Self, Args: append([]string{"child", name}, args...),
-		Env: []string{"NATS_URL=" + r.env.NATSURL, "CLICKHOUSE_URL=" + r.env.ClickHouseURL}}
+	return proc.Spec{
+		Name: "bare " + name, Path: r.env.Self, Args: append([]string{"child", name}, args...),
+		Env: []string{"NATS_URL=" + r.env.NATSURL, "CLICKHOUSE_URL=" + r.env.ClickHouseURL},
+	}
 }
 
 // measure starts a contender, follows it to the end and stops it.
@@ -104,7 +104,7 @@ func (h *Harness) measure(ctx context.Context, r *rig, m report.Measurement, l l
 		return err
 	}
 	all := append(r.owned[:len(r.owned):len(r.owned)], r.servers()...)
-	from, to, err := follow(ctx, all, l.count, every, h.cfg.Limit, through)
+	from, to, err := follow(ctx, all, l.count, every, cmp.Or(l.limit, h.cfg.Limit), through)
 	if err != nil {
 		return err
 	}
@@ -112,152 +112,6 @@ func (h *Harness) measure(ctx context.Context, r *rig, m report.Measurement, l l
 	m.Variant, m.Events, m.Bytes, m.Seconds, m.Processes = l.variant, got.Events, got.Bytes, got.Seconds, got.Processes
 	h.add(m)
 	return r.stopOwned()
-}
-
-// redact measures the redactor and the bare relay.
-func (h *Harness) redact(ctx context.Context) error {
-	return h.redactPairs(ctx, h.standard(), h.cfg.Rounds)
-}
-
-func (h *Harness) redactPairs(ctx context.Context, l load, rounds int) error {
-	for round := range rounds {
-		for _, who := range []peer.Peer{nil, peer.Sluice{Bin: h.cfg.Bin}} {
-			if err := h.redactOnce(ctx, l, who, round); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// redactOnce measures a peer, or the bare relay if that is nil.
-func (h *Harness) redactOnce(ctx context.Context, l load, who peer.Peer, round int) (err error) {
-	name, sync := report.BareRelay, peer.SyncAlways
-	if who != nil {
-		name, sync = who.Name(), who.Sync()
-	}
-	pool, err := l.pool(false)
-	if err != nil {
-		return err
-	}
-	r, err := h.newRig(ctx, sync, false)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err = errors.Join(err, r.close()); err != nil {
-			err = fmt.Errorf("%s: %w", name, err)
-		}
-	}()
-	r.env.Instances = l.instances
-	size, err := r.fill(ctx, schemas.RawSubject, pool, l.count, l.tenant)
-	if err != nil {
-		return err
-	}
-	start := func() ([]*proc.Process, error) { return one(proc.Start(r.child("relay"))) }
-	if who != nil {
-		start = func() ([]*proc.Process, error) { return who.Start(report.StageRedact, r.env) }
-	}
-	return h.measure(ctx, r, report.Measurement{Stage: report.StageRedact, Who: name, Round: round}, l, size, lookAtBroker,
-		start, r.lastSequence(schemas.StreamClean))
-}
-
-// sink measures the sink, bare consuming and the bare insert of the same rows.
-func (h *Harness) sink(ctx context.Context) error {
-	return h.sinkTriples(ctx, h.standard(), h.cfg.Rounds)
-}
-
-func (h *Harness) sinkTriples(ctx context.Context, l load, rounds int) error {
-	for round := range rounds {
-		if err := h.consumeOnce(ctx, l, round); err != nil {
-			return fmt.Errorf("%s: %w", report.BareConsume, err)
-		}
-		if err := h.sinkOnce(ctx, l, peer.Sluice{Bin: h.cfg.Bin}, round, true); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// filled is a rig whose EVENTS_CLEAN holds the load.
-func (h *Harness) filled(ctx context.Context, l load, sync string, withClickHouse bool) (r *rig, size int64, err error) {
-	pool, err := l.pool(true)
-	if err != nil {
-		return nil, 0, err
-	}
-	if r, err = h.newRig(ctx, sync, withClickHouse); err != nil {
-		return nil, 0, err
-	}
-	if size, err = r.fill(ctx, schemas.CleanSubject, pool, l.count, l.tenant); err != nil {
-		return nil, 0, errors.Join(err, r.close())
-	}
-	return r, size, nil
-}
-
-func (h *Harness) consumeOnce(ctx context.Context, l load, round int) error {
-	r, size, err := h.filled(ctx, l, peer.SyncAlways, false)
-	if err != nil {
-		return err
-	}
-	err = h.measure(ctx, r, report.Measurement{Stage: report.StageSink, Who: report.BareConsume, Round: round}, l, size, lookAtBroker,
-		func() ([]*proc.Process, error) { return one(proc.Start(r.child("consume"))) }, r.acknowledged(schemas.ConsumerSink))
-	return errors.Join(err, r.close())
-}
-
-// sinkOnce measures a peer, and right after it the bare insert of what it has stored.
-func (h *Harness) sinkOnce(ctx context.Context, l load, who peer.Peer, round int, insert bool) (err error) {
-	r, size, err := h.filled(ctx, l, who.Sync(), true)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err = errors.Join(err, r.close()); err != nil {
-			err = fmt.Errorf("%s: %w", who.Name(), err)
-		}
-	}()
-	err = h.measure(ctx, r, report.Measurement{Stage: report.StageSink, Who: who.Name(), Round: round}, l, size, lookAtClickHouse,
-		func() ([]*proc.Process, error) { return who.Start(report.StageSink, r.env) }, r.rows(who.Table()))
-	if err != nil || !insert {
-		return err
-	}
-	if err := h.insertOnce(ctx, r, l, size, round); err != nil {
-		return fmt.Errorf("%s: %w", report.BareInsert, err)
-	}
-	return nil
-}
-
-// What the bare insert takes into its memory at most.
-const (
-	insertMost  = 200_000
-	insertBytes = 256 << 20
-)
-
-func (h *Harness) insertOnce(ctx context.Context, r *rig, l load, size int64, round int) error {
-	most := min(l.count, insertMost, int(insertBytes*int64(l.count)/size))
-	out, in := io.Pipe()
-	begin, ready := io.Pipe()
-	spec := r.child("insert", strconv.Itoa(most))
-	spec.Stdout, spec.Stdin = in, begin
-	lines := bufio.NewReader(out)
-	start := func() ([]*proc.Process, error) {
-		p, err := proc.Start(spec)
-		if err != nil {
-			return nil, err
-		}
-		go func() { // a child that fails prints nothing
-			<-p.Done()
-			_ = in.CloseWithError(p.Failed())
-		}()
-		line, err := lines.ReadString('\n')
-		if err != nil || strings.TrimSpace(line) != "ready" {
-			return []*proc.Process{p}, fmt.Errorf("the bare insert printed %q: %w", line, err)
-		}
-		go func() { _, _ = io.Copy(io.Discard, lines) }()
-		return []*proc.Process{p}, ready.Close()
-	}
-	l.count, size = most, size/int64(l.count)*int64(most)
-	return h.measure(ctx, r, report.Measurement{Stage: report.StageSink, Who: report.BareInsert, Round: round}, l, size, lookAtClickHouse,
-		start, r.rows("sluice.bench_bare"))
 }
 
 // lastSequence is how many messages a stream has ever stored.

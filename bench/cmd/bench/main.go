@@ -42,7 +42,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	default:
 		err = measure(ctx, args, stderr)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(stderr, "bench:", err)
 		return 1
 	}
@@ -71,12 +71,12 @@ func newFlags(stderr io.Writer) *flags {
 	f.IntVar(&f.cfg.Rounds, "rounds", 5, "how often each stage and its ceilings are measured")
 	f.IntVar(&f.cfg.PeerRounds, "peer-rounds", 2, "the same for the peers, and for how the cost grows")
 	f.IntVar(&f.cfg.Events, "events", 100_000, "events of 1 KB for one measurement")
-	f.DurationVar(&f.cfg.Limit, "limit", 30*time.Second, "how long one measurement may take")
+	f.DurationVar(&f.cfg.Limit, "limit", 15*time.Second, "how long one measurement may take; what is slower is measured by what is through by then")
 	f.DurationVar(&f.cfg.Sustained, "sustained", time.Minute, "how long everything runs at full load")
 	f.IntVar(&f.cfg.Backlog, "backlog", 100_000, "how many events may be under way then")
 	f.DurationVar(&f.cfg.LatencyFor, "latency-for", 30*time.Second, "how long each latency is measured for")
 	f.Float64Var(&f.cfg.LatencyRate, "latency-rate", 1000, "events per second of the first latency")
-	f.IntVar(&f.cfg.GrowthEvents, "stream-events", 0, "how large a stream the redactor is to work off at once, 0 for none; 1 million is what fits into EVENTS_RAW")
+	f.IntVar(&f.cfg.GrowthEvents, "stream-events", 0, "how large a stream the redactor is to work off at once, 0 for none; 10 million take some 30 GB of disk and ten minutes")
 	return f
 }
 
@@ -106,13 +106,10 @@ func measure(ctx context.Context, args []string, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	err = stage.New(f.cfg, results, log).Run(ctx, parts)
 	results.Seconds = time.Since(start).Round(time.Second).Seconds()
-	if err != nil {
-		return err
+	if ctx.Err() != nil {
+		return err // interrupted: the last report stays
 	}
-	if err := results.Write(filepath.Join(f.out, "results.json")); err != nil {
-		return err
-	}
-	return writeReport(results, f.out)
+	return errors.Join(err, results.Write(filepath.Join(f.out, "results.json")), writeReport(results, f.out))
 }
 
 // complete makes the paths absolute and says what is missing.

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -74,7 +73,7 @@ func furnished(t *testing.T) (*lockedBroker, *observer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range batch.Messages() { //nolint:revive // it stays in work
+	for range batch.Messages() { // it stays in work
 	}
 	return b, o
 }
@@ -109,8 +108,7 @@ func (o *observer) holdings(t *testing.T, accounts ...jetstream.JetStream) map[s
 			if err != nil {
 				t.Fatal(err)
 			}
-			config, _ := json.Marshal(info.Config)
-			held[info.Config.Name] = fmt.Sprintf("%d to %d of %v, %s", info.State.FirstSeq, info.State.LastSeq, info.State.Subjects, config)
+			held[info.Config.Name] = fmt.Sprintf("%d to %d of %v, %+v", info.State.FirstSeq, info.State.LastSeq, info.State.Subjects, info.Config)
 			consumers := stream.ListConsumers(t.Context())
 			for c := range consumers.Info() {
 				held[info.Config.Name+"/"+c.Name] = fmt.Sprintf("acknowledged %d, in work %d, waiting %d", c.AckFloor.Stream, c.NumAckPending, c.NumPending)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,11 +31,12 @@ func notLocked(t testing.TB, why string) {
 
 // lockedBroker is nats-server with the configuration of deploy/nats, and keys made for it.
 type lockedBroker struct {
+	*process // that runs
+
 	t             testing.TB
 	dir           string // nats and keys, beside each other
 	store         string
 	addr, monitor string
-	*process      // of the one that runs
 }
 
 // newLockedBroker makes keys and copies the configuration. Observers are two users that
@@ -310,9 +310,4 @@ func userOf(name string, args []string) string {
 		return "producer-" + tenant
 	}
 	return name
-}
-
-// monitoring gets a page of the broker's.
-func (b *lockedBroker) monitoring(path string) (string, error) {
-	return (&system{}).body((&url.URL{Scheme: "http", Host: b.monitor, Path: path}).String())
 }

@@ -295,3 +295,33 @@ func TestForeignSilencesStopNothing(t *testing.T) {
 		t.Errorf("list %v, %v", list, err)
 	}
 }
+
+// TestRemote asks a notifier what the commands else write to the store themselves.
+func TestRemote(t *testing.T) {
+	w := newWorld(t)
+	remote := NewRemote(w.conn.NC)
+	if _, err := remote.List(t.Context()); err == nil || !strings.Contains(err.Error(), "no notifier answers") {
+		t.Errorf("without a notifier: %v", err)
+	}
+	w.start(long, long, nil)
+	wanted := Silence{Matchers: map[string]string{"app": "billing.*"}, Author: "ann", Comment: "being repaired"}
+	added, err := remote.Add(t.Context(), wanted, time.Hour)
+	if err != nil || added.ID == "" || added.Author != "ann" {
+		t.Fatalf("added %+v, %v", added, err)
+	}
+	if list, err := remote.List(t.Context()); err != nil || len(list) != 1 || list[0].ID != added.ID {
+		t.Errorf("list %+v, %v", list, err)
+	}
+	if err := remote.Remove(t.Context(), added.ID); err != nil {
+		t.Error(err)
+	}
+	if err := remote.Remove(t.Context(), added.ID); err == nil || !strings.Contains(err.Error(), ErrNoSilence.Error()) {
+		t.Errorf("removed twice: %v", err)
+	}
+	if _, err := remote.Add(t.Context(), Silence{}, time.Hour); err == nil {
+		t.Error("a silence of nothing was added")
+	}
+	if err := remote.Acknowledge(t.Context(), "no.group", "ann", ""); err == nil || !strings.Contains(err.Error(), ErrNoGroup.Error()) {
+		t.Errorf("acknowledge: %v", err)
+	}
+}

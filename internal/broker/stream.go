@@ -43,7 +43,8 @@ func (c *Conn) untilMade(ctx context.Context, kind, name string, ensure func(con
 			return err
 		}
 		if !said {
-			c.log.Warn("a "+kind+" is missing that this user of the broker may not make: the redactor makes it when it starts; waiting", "name", name)
+			c.log.Warn("waiting: this is missing, and this user of the broker may not make it; the redactor makes it when it starts",
+				"kind", kind, "name", name)
 		}
 		if err := wait(ctx, lookAgain); err != nil {
 			return err

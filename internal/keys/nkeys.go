@@ -88,9 +88,11 @@ func (f Folder) account(tenant string) (string, error) {
 }
 
 // tenantAccount: an account sees only what it imports. Of its two users one alone has an
-// inbox, so that neither sees the other's answers.
+// inbox, so that neither sees the other's answers. With these limits one tenant cannot
+// take all connections.
 const tenantAccount = `
 "tenant-TENANT": {
+  limits: { max_connections: 500, max_subscriptions: 1000 }
   imports: [
     { service: { account: RAW, subject: "` + schemas.RawPrefix + `.TENANT.*" } }
     { stream: { account: SLUICE, subject: "` + schemas.AlertsPrefix + `.TENANT.>" } }

@@ -91,7 +91,7 @@ func migrateBy(ctx context.Context, server ClickHouse, open func(db *sql.DB) (*g
 	}
 	results, err := provider.Up(work)
 	if err != nil {
-		return nil, migrationError(err)
+		return nil, mayNotMigrate(migrationError(err))
 	}
 	applied := make([]string, len(results))
 	for i, r := range results {
@@ -110,6 +110,10 @@ func openMigrations(ctx context.Context, server ClickHouse) (*sql.DB, error) {
 	opts.ReadTimeout = max(opts.ReadTimeout, migrationTimeout)
 	p := server.placement()
 	opts.Settings = p.changing(p.inserting(p.reading(clickhouse.Settings{})))
+	if p.clustered() {
+		// Less than a lock outlives its holder. What a migration does there takes moments.
+		opts.Settings["distributed_ddl_task_timeout"] = int(migrationPatience / time.Second)
+	}
 	db := clickhouse.OpenDB(opts)
 	if err := checkVersion(ctx, db); err != nil {
 		_ = db.Close()
@@ -142,20 +146,35 @@ func ensureDatabase(ctx context.Context, db *sql.DB, p placement) error {
 	return nil
 }
 
-// mayNotMigrate tells a user that lacks the right what to do.
+// migrationPatience is how long the servers of a cluster may take for a statement.
+const migrationPatience = 20 * time.Second
+
+// mayNotMigrate says what to do where a user lacks the right, or a server is away.
 func mayNotMigrate(err error) error {
 	var f *fault
-	if errors.As(err, &f) && (f.code == codeAccessDenied || f.code == codeProhibited) {
+	switch {
+	case !errors.As(err, &f):
+	case f.code == codeAccessDenied || f.code == codeProhibited:
 		return fmt.Errorf("%w: CLICKHOUSE_USER may not change the schema: run `sink migrate` as one who may", err)
+	case f.code == codeTimeout:
+		return fmt.Errorf("%w: not every server of SINK_CLUSTER did it in %s, and all have to be up for a migration", err, migrationPatience)
 	}
 	return err
 }
 
-// ClickHouse's ACCESS_DENIED, and QUERY_IS_PROHIBITED for a user without allow_ddl.
+// ClickHouse's ACCESS_DENIED, QUERY_IS_PROHIBITED for a user without allow_ddl, and
+// TIMEOUT_EXCEEDED for servers that do not do what all are told.
 const (
 	codeAccessDenied = 497
 	codeProhibited   = 392
+	codeTimeout      = 159
 )
+
+// passes tells whether a migration may work later.
+func passes(err error) bool {
+	var f *fault
+	return unreachable(err) || errors.As(err, &f) && f.code == codeTimeout
+}
 
 // upToDate tells whether there is nothing to do; a newer schema is an error.
 func upToDate(ctx context.Context, provider *goose.Provider) (bool, error) {

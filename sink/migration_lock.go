@@ -73,6 +73,7 @@ func (l *migrationLock) take(ctx context.Context, now int64) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
+		l.drop(ctx, l.number) // some servers of a cluster may have it
 		return false, fmt.Errorf("lock migrations: %w", faultOf(err))
 	}
 	_, rival, _, err := readLocks(ctx, l.db, l.number)

@@ -29,6 +29,9 @@ func (c ClickHouse) validate() error {
 	return errors.Join(err, c.placement().validate())
 }
 
+// Options is how clickhouse-go connects by these settings, for whoever reads the table.
+func (c ClickHouse) Options() (*clickhouse.Options, error) { return c.options() }
+
 // options reads the settings. Its errors do not repeat the address, as it may hold a
 // password.
 func (c ClickHouse) options() (*clickhouse.Options, error) {

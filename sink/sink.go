@@ -112,7 +112,7 @@ func migrateWhenReachable(ctx context.Context, server ClickHouse, log *slog.Logg
 			}
 			return nil
 		}
-		if !unreachable(err) {
+		if !passes(err) {
 			return err
 		}
 		log.Warn("migrate; trying again", "error", err)

@@ -1,6 +1,8 @@
 package standalone
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -41,5 +43,20 @@ func TestHostPort(t *testing.T) {
 		if _, _, err := hostPort(addr); err == nil {
 			t.Errorf("%q: want an error", addr)
 		}
+	}
+}
+
+// A server that a file names is external too.
+func TestLoadExternalFromFiles(t *testing.T) {
+	for name, text := range map[string]string{"NATS_URL_FILE": "nats://127.0.0.1:1", "CLICKHOUSE_URL_FILE": "http://127.0.0.1:2"} {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv(name, file)
+	}
+	cfg, err := Load()
+	if err != nil || !cfg.ExternalNATS || !cfg.ExternalClickHouse || cfg.Sink.ClickHouseURL != "http://127.0.0.1:2" || cfg.Redactor.URL != "nats://127.0.0.1:1" {
+		t.Errorf("got %t, %t, %v", cfg.ExternalNATS, cfg.ExternalClickHouse, err)
 	}
 }

@@ -44,9 +44,11 @@ type demo struct {
 }
 
 func runDemo(ctx context.Context, cfg Config, at endpoints, conn *broker.Conn) error {
-	options, err := clickhouse.ParseDSN(at.ClickHouse)
+	server := cfg.Sink.ClickHouse
+	server.ClickHouseURL = at.ClickHouse
+	options, err := server.Options()
 	if err != nil {
-		return fmt.Errorf("demo: read CLICKHOUSE_URL: %w", err)
+		return fmt.Errorf("demo: %w", err)
 	}
 	rows, err := clickhouse.Open(options)
 	if err != nil {

@@ -122,7 +122,9 @@ func runServices(ctx context.Context, cfg Config, at endpoints, inProcess nats.I
 ) error {
 	cfg.Redactor.Telemetry, cfg.Sink.Telemetry, cfg.Notifier.Telemetry = cfg.Telemetry, cfg.Telemetry, cfg.Telemetry
 	cfg.Redactor.InProcess, cfg.Sink.InProcess, cfg.Notifier.InProcess = inProcess, inProcess, inProcess
-	cfg.Sink.ClickHouseURL = at.ClickHouse
+	if !cfg.ExternalClickHouse { // users and clusters are a server's
+		cfg.Sink.ClickHouse = sink.ClickHouse{ClickHouseURL: at.ClickHouse}
+	}
 
 	g := newGroup(ctx)
 	g.run("redactor", log, func(ctx context.Context, log *slog.Logger) error { return redactor.Run(ctx, cfg.Redactor, log) })

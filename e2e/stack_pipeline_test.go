@@ -59,6 +59,7 @@ func (s *stack) load(n int, seed uint64) *stackLoad {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+s.key("door-default.token"))
+	req.Header.Set("Content-Type", "application/json")
 	resp, err := s.client.Do(req)
 	if err != nil {
 		t.Fatal(err)

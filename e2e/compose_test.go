@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -176,6 +177,7 @@ func TestComposeSettings(t *testing.T) {
 	if code := p.wait(t); code != 0 {
 		t.Fatalf("keys: exit %d: %s", code, &p.stderr)
 	}
+	checkBroker(t, project.Services["nats"], volumes["keys-nats"])
 	commands := map[string][]string{
 		"keys": {"keys"}, "redactor": {"redactor"}, "sink": {"sink"}, "migrate": {"sink"}, "notifier": {"notifier"},
 		"door": {"producer", "serve"}, "demo": {"producer", "generate"},
@@ -207,6 +209,26 @@ func TestComposeSettings(t *testing.T) {
 				t.Errorf("%s is told of %s, which it is not handed", name, match[0])
 			}
 		}
+	}
+}
+
+// checkBroker has nats-server read its configuration with the environment, and in the
+// folders, that its container has.
+func checkBroker(t *testing.T, s types.ServiceConfig, keys string) {
+	t.Helper()
+	root := t.TempDir()
+	if err := os.CopyFS(filepath.Join(root, "nats"), os.DirFS(filepath.Join("..", "deploy", "nats"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(keys, filepath.Join(root, "keys")); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.Rename(filepath.Join(root, "keys"), keys) }()
+	cmd := exec.CommandContext(t.Context(), binary(t, "nats-server"), append(slices.Clone([]string(s.Command)), "-t")...)
+	cmd.Dir = filepath.Join(root, "nats")
+	cmd.Env = s.Environment.ToMapping().Values()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("the broker does not take its configuration: %v: %s", err, out)
 	}
 }
 

@@ -111,6 +111,7 @@ func (s *stack) checkKilled(t *testing.T) {
 func (s *stack) checkDown(t *testing.T) {
 	t.Helper()
 	s.compose("down", "-v")
+	s.gone = true
 	for _, what := range [][]string{{"ps", "-aq"}, {"volume", "ls", "-q"}} {
 		if left := strings.Fields(s.podman(what...)); len(left) != 0 {
 			t.Errorf("podman %s: %v are left", strings.Join(what, " "), left)

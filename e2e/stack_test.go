@@ -39,6 +39,7 @@ func TestStack(t *testing.T) {
 	t.Run("networks", func(t *testing.T) { s.checkNetworks(t) })
 	t.Run("killed", func(t *testing.T) { s.checkKilled(t) })
 	t.Run("no secret anywhere", func(t *testing.T) { s.checkNoSecret(t, load) })
+	s.logs()
 	t.Run("down", func(t *testing.T) { s.checkDown(t) })
 }
 
@@ -49,12 +50,12 @@ type stack struct {
 	name    string
 	keys    string // folder of all keys
 	client  *http.Client
+	gone    bool // it went down
 }
 
 // up does what depends_on asks for, which not every podman-compose does.
 func (s *stack) up() {
 	s.t.Cleanup(s.down)
-	s.t.Cleanup(s.logs)
 	began := time.Now()
 	up := map[string]bool{}
 	for len(up) < len(s.project.Services) {
@@ -145,9 +146,11 @@ func (s *stack) compose(args ...string) {
 
 // down is for a test that ended before checkDown.
 func (s *stack) down() {
-	if s.client == nil || s.t.Failed() {
-		s.compose("down", "-v")
+	if s.gone {
+		return
 	}
+	s.logs()
+	s.compose("down", "-v")
 }
 
 func (s *stack) logs() {

@@ -57,7 +57,8 @@ image nats "$nats" 'ENV PATH=/usr/local/bin:/bin'
 # ClickHouse: the engine, what gives it TLS and passwords, wget, a shell, and the C library they need. The folder of the
 # data is the server's user's, as in the image that it stands for: a new volume takes that over.
 clickhouse="$WORK/clickhouse"
-mkdir -p "$clickhouse/bin" "$clickhouse/usr/bin" "$clickhouse/usr/lib" "$clickhouse/var/lib" "$clickhouse/etc" "$clickhouse/owned/clickhouse"
+mkdir -p "$clickhouse/bin" "$clickhouse/usr/bin" "$clickhouse/usr/lib" "$clickhouse/var/lib" "$clickhouse/etc" "$clickhouse/owned/clickhouse" "$clickhouse/tmp"
+chmod 1777 "$clickhouse/tmp" # podman gives a tmpfs the mode of what it covers
 CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$clickhouse/usr/bin/clickhouse-server" ./e2e/cmd/clickhouse-server
 cp bin/clickhouse-embedded "$clickhouse/usr/bin/"
 with_libraries "$clickhouse" "$(command -v wget)"

@@ -60,7 +60,7 @@ func decode(t *testing.T, kind string, text []byte) (any, error) {
 	types := map[string]any{
 		"v1 Namespace": &corev1.Namespace{}, "v1 ConfigMap": &corev1.ConfigMap{}, "v1 Service": &corev1.Service{},
 		"v1 ServiceAccount": &corev1.ServiceAccount{}, "apps/v1 Deployment": &appsv1.Deployment{},
-		"policy/v1 PodDisruptionBudget":     &policyv1.PodDisruptionBudget{},
+		"policy/v1 PodDisruptionBudget":      &policyv1.PodDisruptionBudget{},
 		"networking.k8s.io/v1 NetworkPolicy": &networkingv1.NetworkPolicy{},
 	}
 	schemaFiles := map[string]string{

@@ -21,6 +21,7 @@ const rollingRate = 2000
 // two instances of each a new one is ready before an old one ends, as Kubernetes
 // does it; with one it is stopped and started.
 func TestRollingRestart(t *testing.T) {
+	t.Parallel()
 	lasting := 10 * time.Second
 	if d, err := time.ParseDuration(os.Getenv("SLUICE_ROLLING")); err == nil {
 		lasting = d

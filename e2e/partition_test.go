@@ -62,7 +62,7 @@ func (n *network) ip(args ...string) error { return n.run("ip", args...) }
 
 func (n *network) run(name string, args ...string) error {
 	var said bytes.Buffer
-	cmd := exec.Command(name, args...) //nolint:noctx // bounded by what it does
+	cmd := exec.Command(name, args...)
 	cmd.Stderr = &said
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, said.String())

@@ -17,15 +17,16 @@ import (
 const rollingRate = 2000
 
 // TestRollingRestart restarts every service and every node of the broker in turn,
-// while events come through the door, for ten seconds or for SLUICE_ROLLING=5m. With
-// two instances of each a new one is ready before an old one ends, as Kubernetes
-// does it; with one it is stopped and started.
+// while events come through the door, for ten seconds. With two instances of each a
+// new one is ready before an old one ends, as Kubernetes does it. SLUICE_ROLLING=5m
+// does it for that long, and with one instance too, which is stopped and started.
 func TestRollingRestart(t *testing.T) {
-	lasting := 10 * time.Second
+	t.Parallel()
+	lasting, counts := 10*time.Second, []int{2}
 	if d, err := time.ParseDuration(os.Getenv("SLUICE_ROLLING")); err == nil {
-		lasting = d
+		lasting, counts = d, []int{1, 2}
 	}
-	for _, instances := range []int{1, 2} {
+	for _, instances := range counts {
 		t.Run(fmt.Sprintf("instances=%d", instances), func(t *testing.T) {
 			t.Parallel()
 			r := startRolling(t, instances)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,7 +61,7 @@ func decode(t *testing.T, kind string, text []byte) (any, error) {
 	types := map[string]any{
 		"v1 Namespace": &corev1.Namespace{}, "v1 ConfigMap": &corev1.ConfigMap{}, "v1 Service": &corev1.Service{},
 		"v1 ServiceAccount": &corev1.ServiceAccount{}, "apps/v1 Deployment": &appsv1.Deployment{},
-		"policy/v1 PodDisruptionBudget":     &policyv1.PodDisruptionBudget{},
+		"policy/v1 PodDisruptionBudget":      &policyv1.PodDisruptionBudget{},
 		"networking.k8s.io/v1 NetworkPolicy": &networkingv1.NetworkPolicy{},
 	}
 	schemaFiles := map[string]string{
@@ -193,9 +194,7 @@ func settings(all objects, d *appsv1.Deployment) map[string]string {
 	c := d.Spec.Template.Spec.Containers[0]
 	for _, e := range c.EnvFrom {
 		if m, ok := all["ConfigMap/"+e.ConfigMapRef.Name].(*corev1.ConfigMap); ok {
-			for name, value := range m.Data {
-				out[name] = value
-			}
+			maps.Copy(out, m.Data)
 		}
 	}
 	for _, e := range c.Env {
@@ -284,12 +283,14 @@ func TestScalerNamesTheConsumer(t *testing.T) {
 	}
 	var scaled struct {
 		Spec struct {
-			ScaleTargetRef struct{ Name string }
-			Triggers       []struct {
-				Type     string
-				Metadata map[string]string
-			}
-		}
+			ScaleTargetRef struct {
+				Name string `json:"name"`
+			} `json:"scaleTargetRef"`
+			Triggers []struct {
+				Type     string            `json:"type"`
+				Metadata map[string]string `json:"metadata"`
+			} `json:"triggers"`
+		} `json:"spec"`
 	}
 	if err := json.Unmarshal(text, &scaled); err != nil {
 		t.Fatal(err)

@@ -12,21 +12,19 @@ import (
 func TestClassifyStoreFailures(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		text      string
-		want      error
-		transient bool
+		text           string
+		full, tooLarge bool
+		transient      bool
 	}{
-		{"maximum bytes exceeded", ErrFull, false},
-		{"maximum messages exceeded", ErrFull, false},
-		{"maximum messages per subject exceeded", ErrFull, false},
-		{"message too large", ErrTooLarge, false},
-		{"store is closed", nil, true},
+		{"maximum bytes exceeded", true, false, false},
+		{"maximum messages exceeded", true, false, false},
+		{"maximum messages per subject exceeded", true, false, false},
+		{"message too large", false, true, false},
+		{"store is closed", false, false, true},
 	} {
 		err := classify(&jetstream.APIError{Code: 503, ErrorCode: errCodeStoreFailed, Description: tt.text})
-		for _, sentinel := range []error{ErrFull, ErrTooLarge} {
-			if got := errors.Is(err, sentinel); got != (sentinel == tt.want) {
-				t.Errorf("%s: is %q: %v", tt.text, sentinel, got)
-			}
+		if full, tooLarge := errors.Is(err, ErrFull), errors.Is(err, ErrTooLarge); full != tt.full || tooLarge != tt.tooLarge {
+			t.Errorf("%s: full: got %v, want %v; too large: got %v, want %v", tt.text, full, tt.full, tooLarge, tt.tooLarge)
 		}
 		if got := transient(err); got != tt.transient {
 			t.Errorf("%s: transient: got %v, want %v", tt.text, got, tt.transient)

@@ -125,10 +125,12 @@ func (f *Feed) Batch(batch []Delivery, maxMsgs int) []Delivery {
 }
 
 const (
-	// fetchWait is how long a fetch waits for messages before it is made again. A
-	// request that the broker has lost goes unnoticed that long.
+	// fetchWait is how long a fetch waits for messages before it is made again.
 	fetchWait = 5 * time.Second
-	// brokerSilent is how much longer than that the broker may be silent.
+	// fetchBeat is how often the broker says of a request without messages that it is
+	// still there. One whose node was killed is forgotten without a word.
+	fetchBeat = time.Second
+	// brokerSilent is how much later than that the broker may be.
 	brokerSilent = time.Second
 	// lookEvery is how soon a request is made again that went with its connection.
 	lookEvery = 500 * time.Millisecond
@@ -216,15 +218,16 @@ func final(err error) bool {
 
 // request asks for messages; its names are the broker's.
 type request struct {
-	Expires  time.Duration `json:"expires"`
-	Batch    int           `json:"batch"`
-	MaxBytes int           `json:"max_bytes,omitempty"`
+	Expires   time.Duration `json:"expires"`
+	Batch     int           `json:"batch"`
+	MaxBytes  int           `json:"max_bytes,omitempty"`
+	Heartbeat time.Duration `json:"idle_heartbeat"`
 }
 
 // fetch makes one request and delivers what comes of it, each message as it
 // comes.
 func (f *Feed) fetch(ctx context.Context) error {
-	r := request{Expires: fetchWait, Batch: f.buffer.Msgs}
+	r := request{Expires: fetchWait, Batch: f.buffer.Msgs, Heartbeat: fetchBeat}
 	if f.buffer.Bytes > 0 {
 		// A request for less than a message's size never gets that message.
 		r.MaxBytes = max(f.buffer.Bytes, 2*schemas.MaxPayloadBytes)
@@ -242,7 +245,8 @@ func (f *Feed) fetch(ctx context.Context) error {
 	if err := f.js.Conn().PublishRequest(nextPrefix+f.stream+"."+f.consumer, answers, body); err != nil {
 		return err
 	}
-	silence := time.NewTimer(fetchWait + brokerSilent)
+	patience := 2*fetchBeat + brokerSilent
+	silence := time.NewTimer(patience)
 	defer silence.Stop()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
@@ -258,6 +262,7 @@ func (f *Feed) fetch(ctx context.Context) error {
 		if msg == nil {
 			return err
 		}
+		silence.Reset(patience)
 		if !strings.HasPrefix(msg.Reply, ackPrefix) {
 			ended, err := status(msg)
 			if !ended || msg.Subject != answers {
@@ -266,8 +271,8 @@ func (f *Feed) fetch(ctx context.Context) error {
 			if left -= unsent(msg); err != nil || left <= 0 {
 				return err
 			}
-			over = true
-			silence.Reset(brokerSilent)
+			over, patience = true, brokerSilent
+			silence.Reset(patience)
 			continue
 		}
 		d, err := delivery(msg)
@@ -278,9 +283,7 @@ func (f *Feed) fetch(ctx context.Context) error {
 		if err := f.deliverInTurn(ctx, d); err != nil {
 			return err
 		}
-		if over { // delivering may have taken long
-			silence.Reset(brokerSilent)
-		}
+		silence.Reset(patience) // the reader may have kept this waiting for long
 	}
 	return nil
 }

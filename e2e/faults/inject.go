@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -104,6 +105,7 @@ func (r *runner) cutPower(ctx context.Context, s Step) (string, error) {
 	}
 	p := r.w.procs["broker"]
 	pause(ctx, time.Duration(s.Dice%50)*time.Millisecond)
+	r.untilWritten(ctx)
 	if err := p.signal(syscall.SIGSTOP); err != nil {
 		return "", err
 	}
@@ -116,6 +118,19 @@ func (r *runner) cutPower(ctx context.Context, s Step) (string, error) {
 	}
 	pause(ctx, s.For)
 	return fmt.Sprintf("%d bytes of messages were not synced, %d of them kept", unsynced, kept), p.start()
+}
+
+// untilWritten waits for a moment in which the broker has written a message, and
+// perhaps not synced it yet.
+func (r *runner) untilWritten(ctx context.Context) {
+	before, err := lengths(r.w.disk.path())
+	for end := time.Now().Add(time.Second); err == nil && time.Now().Before(end) && ctx.Err() == nil; {
+		for _, path := range newest(before) {
+			if info, err := os.Stat(path); err == nil && info.Size() > before[path] {
+				return
+			}
+		}
+	}
 }
 
 // fillDisk takes all room from the broker and gives it back. A broker that does not

@@ -66,6 +66,8 @@ var causes = []cause{
 	// nats-server's own words on a machine that is busy, and after it was killed, filled up or cut off.
 	{role: "broker", begins: "Internal subscription on", always: true},
 	{role: "broker", begins: "Readloop processing time", always: true},
+	{role: "broker", begins: "JetStream failed to store a msg", targets: []string{"broker"}, kinds: []string{"full"}},
+	{role: "broker", begins: "JetStream stream", targets: []string{"broker"}, kinds: []string{"full"}},
 	{role: "broker", begins: "Filestore [", targets: []string{"broker"}, kinds: broken},
 }
 

@@ -64,7 +64,7 @@ const (
 	// largeEvery one of some 300 KB, strayEvery one from a machine whose clock is off.
 	probeEvery = 500
 	largeEvery = 6000
-	strayEvery = 150
+	strayEvery = 600
 	largeBytes = 300_000
 	// shift is how far such a clock is off at most: within the retention.
 	shift = 300 * 24 * time.Hour

@@ -26,7 +26,7 @@ type Injection struct {
 }
 
 // watchEvery is how often rows are counted.
-const watchEvery = 500 * time.Millisecond
+const watchEvery = time.Second
 
 // watch sees how long nothing is stored, and when what a fault has held up is.
 func (r *runner) watch(ctx context.Context) {

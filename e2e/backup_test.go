@@ -77,7 +77,7 @@ func TestBackupAndRestore(t *testing.T) {
 	s.allStoredOnce()
 }
 
-// TestStreamBackup saves EVENTS_CLEAN from one broker and restores it in another, by the API that `nats stream backup` uses:
+// TestStreamBackup saves EVENTS_CLEAN from one broker and restores it in another, by the API that `nats backup stream` uses:
 // the consumer goes on where it was, and nothing is stored twice.
 func TestStreamBackup(t *testing.T) {
 	t.Parallel()

@@ -56,6 +56,10 @@ func Markdown(r *Results, bounds string) string {
 }
 
 func (p *page) machine(r *Results) {
+	if r.At.IsZero() {
+		p.line("**Nothing has been measured yet.** Run `make bench-peers` and `make bench` on a machine with nothing else to do.\n")
+		return
+	}
 	m := r.Machine
 	p.line("%s. %d cores of %s, %s of memory, Linux %s, data on %s; load average before the run %s. The run took %s.",
 		r.At.Format("2 January 2006, 15:04 MST"), m.Cores, m.CPU, megabytes(float64(m.MemoryBytes)), m.Kernel, m.Filesystem, m.Load,

@@ -75,6 +75,8 @@ func (d *drawing) rates(rows []*row) {
 		}
 	}
 	if most == 0 {
+		d.text(margin, "title", "start", "Nothing has been measured yet")
+		d.y += groupGap
 		return
 	}
 	d.text(margin, "title", "start", "Events of 1 KB per second: the median, and the range of all rounds")

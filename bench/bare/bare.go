@@ -33,7 +33,7 @@ func Relay(ctx context.Context, to broker.NATS, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:contextcheck // it must still flush when ctx has ended
 	consumer, err := conn.EnsureConsumer(ctx, schemas.RedactorConsumer())
 	if err != nil {
 		return err
@@ -109,7 +109,7 @@ func Consume(ctx context.Context, to broker.NATS, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:contextcheck // it must still flush when ctx has ended
 	consumer, err := conn.EnsureConsumer(ctx, schemas.SinkConsumer())
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func Publish(ctx context.Context, to broker.NATS, in io.Reader, subject func(act
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:contextcheck // it must still flush when ctx has ended
 	work := make(chan []*nats.Msg)
 	failed := make(chan error, inFlight)
 	var group sync.WaitGroup

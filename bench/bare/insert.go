@@ -136,6 +136,7 @@ func insertBlock(ctx context.Context, conn driver.Conn, l layout, b block) error
 	if err != nil {
 		return fmt.Errorf("insert: %w", err)
 	}
+	defer func() { _ = batch.Close() }() // after Send there is nothing to close
 	for i := range b {
 		if err := batch.Column(i).Append(b[i].Interface()); err != nil {
 			return fmt.Errorf("insert: column %s: %w", l.columns[i].Name, err)

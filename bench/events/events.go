@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -35,7 +36,7 @@ type Pool struct {
 	ids    ids
 }
 
-// pkAt is where the pk stands in an event of producer generate: {"pk":"…
+// pkAt is where the pk stands in an event of producer generate, behind {"pk":" at its beginning.
 const (
 	pkAt  = len(`{"pk":"`)
 	pkLen = 36
@@ -71,7 +72,7 @@ func enlarge(event []byte, size int, more func() []byte) ([]byte, error) {
 	}
 	at := bytes.Index(event, contextMember)
 	if at < 0 {
-		return nil, fmt.Errorf("a generated event has no context")
+		return nil, errors.New("a generated event has no context")
 	}
 	at += len(contextMember)
 	out := append(make([]byte, 0, size+2048), event[:at]...)

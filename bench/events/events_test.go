@@ -96,8 +96,9 @@ func TestRedactedPoolHoldsNoSecret(t *testing.T) {
 		if bytes.Contains(ev.JSON, []byte(generate.Marker(7))) {
 			t.Fatal("a secret is left")
 		}
-		if (ev.Redacted != "") != bytes.Contains(ev.JSON, []byte(schemas.Mask)) {
-			t.Errorf("the header does not say what was masked")
+		// The other way round is no rule: authentik masks some values by itself.
+		if ev.Redacted != "" && !bytes.Contains(ev.JSON, []byte(schemas.Mask)) {
+			t.Errorf("the header says that something was masked")
 		}
 		if ev.Redacted != "" {
 			masked++

@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	_ "embed" // the configurations
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -69,7 +70,7 @@ func (o OTelCol) path() string { return filepath.Join(o.Bin, "peers", "otelcol")
 // Versions implements Peer.
 func (o OTelCol) Versions(ctx context.Context) (map[string]string, error) {
 	if _, err := os.Stat(o.path()); err != nil {
-		return nil, fmt.Errorf("not built: run make bench-peers")
+		return nil, errors.New("not built: run make bench-peers")
 	}
 	out, err := exec.CommandContext(ctx, o.path(), "components-versions").Output()
 	if err != nil {
@@ -85,7 +86,7 @@ func (o OTelCol) Versions(ctx context.Context) (map[string]string, error) {
 }
 
 // Start implements Peer.
-func (o OTelCol) Start(stage string, env Env) ([]*proc.Process, error) {
+func (o OTelCol) Start(ctx context.Context, stage string, env Env) ([]*proc.Process, error) {
 	config := map[string][]byte{report.StageRedact: otelRedact, report.StageSink: otelSink}
 	if o.Default {
 		config = map[string][]byte{report.StageRedact: otelRedactDefault, report.StageSink: otelSinkDefault}
@@ -98,7 +99,7 @@ func (o OTelCol) Start(stage string, env Env) ([]*proc.Process, error) {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		return nil, fmt.Errorf("write the Collector's configuration: %w", err)
 	}
-	p, err := proc.Start(proc.Spec{
+	p, err := proc.Start(ctx, proc.Spec{
 		Name: "otelcol", Path: o.path(), Args: []string{"--config", path},
 		Env: []string{"BENCH_NATS_URL=" + env.NATSURL, "BENCH_CLICKHOUSE_URL=" + env.ClickHouseURL},
 	})

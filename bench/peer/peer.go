@@ -24,7 +24,7 @@ type Env struct {
 	Instances int
 }
 
-// The sync_interval of a broker on which an acknowledgement means fsynced; "" is its
+// SyncAlways is the sync_interval of a broker on which an acknowledgement means fsynced; "" is its
 // default, two minutes.
 const SyncAlways = "always"
 
@@ -47,7 +47,7 @@ type Peer interface {
 	// Start starts a stage: report.StageRedact from EVENTS_RAW to EVENTS_CLEAN,
 	// report.StageSink from EVENTS_CLEAN to ClickHouse. The caller stops what it
 	// returns, with an error too.
-	Start(stage string, env Env) ([]*proc.Process, error)
+	Start(ctx context.Context, stage string, env Env) ([]*proc.Process, error)
 }
 
 // All are the peers that can be built here, Sluice first.
@@ -83,14 +83,14 @@ func (s Sluice) Versions(ctx context.Context) (map[string]string, error) {
 }
 
 // Start implements Peer.
-func (s Sluice) Start(stage string, env Env) ([]*proc.Process, error) {
+func (s Sluice) Start(ctx context.Context, stage string, env Env) ([]*proc.Process, error) {
 	name, instances := "redactor", env.Instances
 	if stage == report.StageSink {
 		name, instances = "sink", 1 // one stores at a time
 	}
 	var all []*proc.Process
 	for range instances {
-		p, err := proc.Start(ServiceSpec(env, name))
+		p, err := proc.Start(ctx, ServiceSpec(env, name))
 		if err != nil {
 			return all, err
 		}

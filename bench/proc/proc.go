@@ -47,10 +47,10 @@ type Process struct {
 // The time that a process gets to end by itself.
 const stopWait = 20 * time.Second
 
-// Start starts it. Whoever starts a process stops it.
-func Start(spec Spec) (*Process, error) {
+// Start starts it. Whoever starts a process stops it: the end of ctx does not.
+func Start(ctx context.Context, spec Spec) (*Process, error) {
 	p := &Process{name: spec.Name, output: &tail{}, done: make(chan struct{})}
-	p.cmd = exec.CommandContext(context.Background(), spec.Path, spec.Args...) // Stop ends it
+	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), spec.Path, spec.Args...)
 	p.cmd.Env = append(cleanEnv(os.Environ()), spec.Env...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = spec.Stdin, p.output, p.output
 	if spec.Stdout != nil {

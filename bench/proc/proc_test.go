@@ -37,7 +37,7 @@ func TestParseField(t *testing.T) {
 func TestProcess(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	p, err := Start(Spec{Name: "cat", Path: "/bin/cat", Stdout: &out, EndsWithStdin: true})
+	p, err := Start(t.Context(), Spec{Name: "cat", Path: "/bin/cat", Stdout: &out, EndsWithStdin: true})
 	if err != nil {
 		t.Skip(err)
 	}
@@ -59,7 +59,7 @@ func TestProcess(t *testing.T) {
 
 func TestFailure(t *testing.T) {
 	t.Parallel()
-	p, err := Start(Spec{Name: "shell", Path: "/bin/sh", Args: []string{"-c", "echo no settings >&2; exit 3"}})
+	p, err := Start(t.Context(), Spec{Name: "shell", Path: "/bin/sh", Args: []string{"-c", "echo no settings >&2; exit 3"}})
 	if err != nil {
 		t.Skip(err)
 	}

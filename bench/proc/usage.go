@@ -43,7 +43,7 @@ func (p *Process) Usage() (Usage, error) {
 	}
 	p.last.CPU = p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 	if r, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		p.last.PeakRSSBytes = int64(r.Maxrss) << 10 // in KiB on Linux
+		p.last.PeakRSSBytes = r.Maxrss << 10 // in KiB on Linux
 	}
 	return p.last, nil
 }

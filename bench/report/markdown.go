@@ -11,7 +11,7 @@ import (
 // page is what a report is written to.
 type page struct{ strings.Builder }
 
-func (p *page) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+func (p *page) linef(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
 
 // table writes a table; its columns from the third on are numbers where right says so.
 func (p *page) table(header string, right bool, rows [][]string) {
@@ -23,12 +23,12 @@ func (p *page) table(header string, right bool, rows [][]string) {
 			rule[i] = "---:"
 		}
 	}
-	p.line("| %s |", strings.Join(columns, " | "))
-	p.line("| %s |", strings.Join(rule, " | "))
+	p.linef("| %s |", strings.Join(columns, " | "))
+	p.linef("| %s |", strings.Join(rule, " | "))
 	for _, r := range rows {
-		p.line("| %s |", strings.Join(r, " | "))
+		p.linef("| %s |", strings.Join(r, " | "))
 	}
-	p.line("")
+	p.linef("")
 }
 
 // Markdown writes RESULTS.md. bounds is a section of its own in Markdown that says what
@@ -36,13 +36,13 @@ func (p *page) table(header string, right bool, rows [][]string) {
 func Markdown(r *Results, bounds string) string {
 	rows := summary(r)
 	p := &page{}
-	p.line("# Results of the benchmark\n")
-	p.line("Written by `make bench` from [results.json](results.json); `bin/bench report -out bench` writes it again.\n")
+	p.linef("# Results of the benchmark\n")
+	p.linef("Written by `make bench` from [results.json](results.json); `bin/bench report -out bench` writes it again.\n")
 	p.machine(r)
-	p.line("![events per second of each stage beside its ceiling, and latencies](results.svg)\n")
+	p.linef("![events per second of each stage beside its ceiling, and latencies](results.svg)\n")
 	p.targets(targets(r, rows))
 	if bounds != "" {
-		p.line("%s\n", strings.TrimSpace(bounds))
+		p.linef("%s\n", strings.TrimSpace(bounds))
 	}
 	p.stages(rows)
 	p.sustained(r.Sustained)
@@ -56,18 +56,22 @@ func Markdown(r *Results, bounds string) string {
 }
 
 func (p *page) machine(r *Results) {
+	if r.At.IsZero() {
+		p.linef("**Nothing has been measured yet.** Run `make bench-peers` and `make bench` on a machine with nothing else to do.\n")
+		return
+	}
 	m := r.Machine
-	p.line("%s. %d cores of %s, %s of memory, Linux %s, data on %s; load average before the run %s. The run took %s.",
+	p.linef("%s. %d cores of %s, %s of memory, Linux %s, data on %s; load average before the run %s. The run took %s.",
 		r.At.Format("2 January 2006, 15:04 MST"), m.Cores, m.CPU, megabytes(float64(m.MemoryBytes)), m.Kernel, m.Filesystem, m.Load,
 		(time.Duration(r.Seconds) * time.Second).String())
 	if r.EventBytes > 0 {
-		p.line("Events have %s bytes in the mean; 5 %% carry a secret.", count(float64(r.EventBytes)))
+		p.linef("Events have %s bytes in the mean; 5 %% carry a secret.", count(float64(r.EventBytes)))
 	}
-	p.line("")
+	p.linef("")
 	if r.Note != "" {
-		p.line("**%s**\n", r.Note)
+		p.linef("**%s**\n", r.Note)
 	}
-	p.line("Versions: %s. Settings: %s.\n", pairs(r.Versions, " "), pairs(r.Settings, "="))
+	p.linef("Versions: %s. Settings: %s.\n", pairs(r.Versions, " "), pairs(r.Settings, "="))
 }
 
 func pairs(m map[string]string, between string) string {
@@ -81,7 +85,7 @@ func pairs(m map[string]string, between string) string {
 }
 
 func (p *page) targets(all []target) {
-	p.line("## Targets\n")
+	p.linef("## Targets\n")
 	var rows [][]string
 	for _, t := range all {
 		rows = append(rows, []string{t.what, t.want, t.got, t.verdict})
@@ -101,13 +105,14 @@ func (p *page) stages(rows []*row) {
 	if len(mine) == 0 {
 		return
 	}
-	p.line("## Stages and their ceilings\n")
-	p.line("Median of the rounds; the range is that of the slowest and the fastest. A ratio is the median of the ratios")
-	p.line("of each round, to the lower ceiling where there are two. CPU seconds are for a million events.\n")
+	p.linef("## Stages and their ceilings\n")
+	p.linef("Median of the rounds; the range is that of the slowest and the fastest. A ratio is the median of the ratios")
+	p.linef("of each round, to the lower ceiling where there are two. CPU seconds are for a million events.\n")
 	p.table("stage|"+rowHeader, true, mine)
 }
 
-const rowHeader = "who|events/s|range|MB/s|of the ceiling|own CPU s|own peak RSS|broker CPU s|broker writes, an event|ClickHouse CPU s|ClickHouse peak RSS"
+const rowHeader = "who|events/s|range|MB/s|of the ceiling|own CPU s|own peak RSS|broker CPU s|broker writes, an event|" +
+	"ClickHouse CPU s|ClickHouse peak RSS"
 
 // cells are one row of a table, without its case.
 func (r *row) cells(rows []*row) []string {
@@ -140,14 +145,15 @@ func (p *page) sustained(s *Sustained) {
 	if s == nil {
 		return
 	}
-	p.line("## End to end at full load\n")
-	p.line("`producer publish`, redactor, sink and notifier at once: %s events in %.0f s, **%s events/s**, %s/s; %s rows, %s different.",
-		count(float64(s.Published)), s.Seconds, count(s.Rate()), megabytes(float64(s.Bytes)/s.Seconds), count(float64(s.Rows)), count(float64(s.Different)))
+	p.linef("## End to end at full load\n")
+	p.linef("`producer publish`, redactor, sink and notifier at once: %s events in %.0f s, **%s events/s**, %s/s; %s rows, %s different.",
+		count(float64(s.Published)), s.Seconds, count(s.Rate()), megabytes(float64(s.Bytes)/s.Seconds),
+		count(float64(s.Rows)), count(float64(s.Different)))
 	if len(s.PerSecond) > 0 {
-		p.line("The harness writes the events to the producer and looks at the table on the same cores, and is not in the table below.")
-		p.line("Stored in each second: %s at least, %s at most.", count(float64(slices.Min(s.PerSecond))), count(float64(slices.Max(s.PerSecond))))
+		least, most := count(float64(slices.Min(s.PerSecond))), count(float64(slices.Max(s.PerSecond)))
+		p.linef("Stored in each second: %s at least, %s at most.", least, most)
 	}
-	p.line("")
+	p.linef("The harness writes the events to the producer and looks at the table on the same cores, and is not in the table below.\n")
 	p.processes(s.Processes, s.Rows, s.Seconds)
 }
 
@@ -166,32 +172,25 @@ func (p *page) latencies(all []Latency) {
 	if len(all) == 0 {
 		return
 	}
-	p.line("## Latency\n")
-	p.line("Open loop: each event has its time beforehand, and what is counted begins then, so that a stall shows in all events")
-	p.line("that were due in it. Queryable is when a look at `max(stream_seq)` shows the event's own or a later one; there is a look")
-	p.line("each %s, beside the time that it takes. An alert is there when it is delivered from the ALERTS stream; each probe has an app of", duration(all[0].PollEvery))
-	p.line("its own, so that neither grouping nor a storm hides its alert.\n")
+	p.linef("## Latency\n")
+	p.linef("Open loop: each event has its time beforehand, and what is counted begins then, so that a stall shows in all events")
+	p.linef("that were due in it. Queryable is when a look at `max(stream_seq)` shows the event's own or a later one; there is a look")
+	p.linef("each %s, beside the time that it takes. An alert is there when it is delivered from the ALERTS stream; each probe has an app of",
+		duration(all[0].PollEvery))
+	p.linef("its own, so that neither grouping nor a storm hides its alert.\n")
 	var rows [][]string
 	for i := range all {
 		l := &all[i]
-		for _, s := range []struct {
-			name string
-			of   [4]time.Duration
-			n    uint64
-		}{
-			{"acknowledged", [4]time.Duration{l.Acknowledged.P50, l.Acknowledged.P99, l.Acknowledged.P999, l.Acknowledged.Max}, l.Acknowledged.Count},
-			{"queryable", [4]time.Duration{l.Queryable.P50, l.Queryable.P99, l.Queryable.P999, l.Queryable.Max}, l.Queryable.Count},
-			{"alert", [4]time.Duration{l.Alert.P50, l.Alert.P99, l.Alert.P999, l.Alert.Max}, l.Alert.Count},
-		} {
+		for _, s := range l.summaries() {
 			rows = append(rows, []string{
 				fmt.Sprintf("%s (%s events/s for %.0f s)", l.Name, count(l.Rate), l.Seconds), "publish → " + s.name,
-				duration(s.of[0]), duration(s.of[1]), duration(s.of[2]), duration(s.of[3]), count(float64(s.n)),
+				duration(s.of.P50), duration(s.of.P99), duration(s.of.P999), duration(s.of.Max), count(float64(s.of.Count)),
 			})
 		}
 	}
 	p.table("load|from when it was due|p50|p99|p99.9|max|events", true, rows)
 	for i := range all {
-		p.line("At %s:\n", all[i].Name)
+		p.linef("At %s:\n", all[i].Name)
 		p.processes(all[i].Processes, all[i].Published, all[i].Seconds)
 	}
 }
@@ -206,9 +205,9 @@ func (p *page) growth(rows []*row) {
 	if len(mine) == 0 {
 		return
 	}
-	p.line("## How the cost grows\n")
-	p.line("Larger events carry other events, secrets included; there are as many as make the same bytes. Own CPU is that of all")
-	p.line("redactors together, own RSS that of the largest.\n")
+	p.linef("## How the cost grows\n")
+	p.linef("Larger events carry other events, secrets included; there are as many as make the same bytes. Own CPU is that of all")
+	p.linef("redactors together, own RSS that of the largest.\n")
 	p.table("case|"+rowHeader, true, mine)
 }
 
@@ -216,22 +215,22 @@ func (p *page) skipped(all []Skipped) {
 	if len(all) == 0 {
 		return
 	}
-	p.line("## Not measured in this run\n")
+	p.linef("## Not measured in this run\n")
 	for _, s := range all {
 		what, _, _ := strings.Cut(s.Why, "\n")
-		p.line("- %s: %s", s.What, what)
+		p.linef("- %s: %s", s.What, what)
 	}
-	p.line("")
+	p.linef("")
 }
 
 func (p *page) method() {
-	p.line("## How it is measured\n")
-	p.line("Every program is a process of its own, the ceilings too; each measurement has a new broker, and a new ClickHouse where one is")
-	p.line("needed, with nothing in them but the events. The clock starts when a tenth of the events is through, so that starting does")
-	p.line("not count, and ends with the last one, or with the last progress within the limit. CPU, peak memory and bytes written are")
-	p.line("those of /proc between the same two moments (peak memory: of all its life). A stage and its ceilings run one after the")
-	p.line("other, round by round: compare within a round, since a machine has slow and fast minutes.\n")
-	p.line("The bare relay, consumer and publisher use the same library, batches and acknowledgements as the services, with two batches")
-	p.line("under way; the bare insert stores the rows that the sink has stored once more into a table of the same kind. Progress in")
-	p.line("ClickHouse comes in batches: whoever inserts two at a time is shown up to a batch too fast.")
+	p.linef("## How it is measured\n")
+	p.linef("Every program is a process of its own, the ceilings too; each measurement has a new broker, and a new ClickHouse where one is")
+	p.linef("needed, with nothing in them but the events. The clock starts when a tenth of the events is through, so that starting does")
+	p.linef("not count, and ends with the last one, or with the last progress within the limit. CPU, peak memory and bytes written are")
+	p.linef("those of /proc between the same two moments (peak memory: of all its life). A stage and its ceilings run one after the")
+	p.linef("other, round by round: compare within a round, since a machine has slow and fast minutes.\n")
+	p.linef("The bare relay, consumer and publisher use the same library, batches and acknowledgements as the services, with two batches")
+	p.linef("under way; the bare insert stores the rows that the sink has stored once more into a table of the same kind. Progress in")
+	p.linef("ClickHouse comes in batches: whoever inserts two at a time is shown up to a batch too fast.")
 }

@@ -10,19 +10,19 @@ func (p *page) peers(r *Results, rows []*row) {
 	if len(r.Peers) == 0 {
 		return
 	}
-	p.line("## Peers\n")
-	p.line("The same events, machine and ClickHouse; each set up as its user would ([configurations](peer/otelcol)). Upstream's Collector")
-	p.line("has no NATS components: its redactionprocessor and clickhouseexporter run behind a receiver and an exporter of ours")
-	p.line("([peers/otelcol](peers/otelcol)), which fetch and publish in batches. The Collector's patterns are a short list of our own;")
-	p.line("it masks less than Sluice does, and its table has other columns and indexes.\n")
+	p.linef("## Peers\n")
+	p.linef("The same events, machine and ClickHouse; each set up as its user would ([configurations](peer/otelcol)). Upstream's Collector")
+	p.linef("has no NATS components: its redactionprocessor and clickhouseexporter run behind a receiver and an exporter of ours")
+	p.linef("([peers/otelcol](peers/otelcol)), which fetch and publish in batches. The Collector's patterns are a short list of our own;")
+	p.linef("it masks less than Sluice does, and its table has other columns and indexes.\n")
 	for _, peer := range r.Peers {
 		sync := peer.Sync
 		if sync == "" {
 			sync = "default"
 		}
-		p.line("- **%s**: %s. Broker: sync_interval %s. %s.", peer.Name, peer.Guarantee, sync, pairs(peer.Versions, " "))
+		p.linef("- **%s**: %s. Broker: sync_interval %s. %s.", peer.Name, peer.Guarantee, sync, pairs(peer.Versions, " "))
 	}
-	p.line("")
+	p.linef("")
 	p.leaks(r)
 	var mine [][]string
 	for _, stage := range []string{StageRedact, StageSink} {
@@ -59,7 +59,7 @@ func (p *page) leaks(r *Results) {
 		}
 	}
 	if len(rows) > 0 {
-		p.line("About 5 %% of the events carry a secret. Still there behind each:\n")
+		p.linef("About 5 %% of the events carry a secret. Still there behind each:\n")
 		p.table("who|events looked through|with a planted secret", false, rows)
 	}
 }
@@ -94,8 +94,8 @@ var publishedFigures = []publishedFigure{
 const notServed = "no: the Go module proxy does not serve its module"
 
 func (p *page) published() {
-	p.line("## What others publish\n")
-	p.line("On other machines, with other events and other guarantees: no comparison.\n")
+	p.linef("## What others publish\n")
+	p.linef("On other machines, with other events and other guarantees: no comparison.\n")
 	var rows [][]string
 	for _, f := range publishedFigures {
 		rows = append(rows, []string{f.who, f.figure, f.source, f.built})

@@ -75,6 +75,8 @@ func (d *drawing) rates(rows []*row) {
 		}
 	}
 	if most == 0 {
+		d.text(margin, "title", "start", "Nothing has been measured yet")
+		d.y += groupGap
 		return
 	}
 	d.text(margin, "title", "start", "Events of 1 KB per second: the median, and the range of all rounds")
@@ -144,18 +146,12 @@ func (d *drawing) latencies(all []Latency) {
 		l := &all[i]
 		d.text(margin, "note", "start", fmt.Sprintf("%s: %s events/s", l.Name, count(l.Rate)))
 		d.y += groupGap + 2
-		for _, s := range []struct {
-			name string
-			of   [3]time.Duration
-		}{
-			{"acknowledged", [3]time.Duration{l.Acknowledged.P50, l.Acknowledged.P99, l.Acknowledged.P999}},
-			{"queryable", [3]time.Duration{l.Queryable.P50, l.Queryable.P99, l.Queryable.P999}},
-			{"alert", [3]time.Duration{l.Alert.P50, l.Alert.P99, l.Alert.P999}},
-		} {
+		for _, s := range l.summaries() {
+			of := [3]time.Duration{s.of.P50, s.of.P99, s.of.P999}
 			d.text(x-8, "", "end", "publish → "+s.name)
-			fmt.Fprintf(&dots, `<path d="M%.1f %.1fH%.1f" class="range"/>`+"\n", at(s.of[0]), d.y-4, at(s.of[2]))
+			fmt.Fprintf(&dots, `<path d="M%.1f %.1fH%.1f" class="range"/>`+"\n", at(of[0]), d.y-4, at(of[2]))
 			for k, class := range []string{"p50", "p99", "p999"} {
-				fmt.Fprintf(&dots, `<circle cx="%.1f" cy="%.1f" r="5" class="%s"><title>%s</title></circle>`+"\n", at(s.of[k]), d.y-4, class, duration(s.of[k]))
+				fmt.Fprintf(&dots, `<circle cx="%.1f" cy="%.1f" r="5" class="%s"><title>%s</title></circle>`+"\n", at(of[k]), d.y-4, class, duration(of[k]))
 			}
 			d.y += groupGap + 4
 		}
@@ -164,7 +160,7 @@ func (d *drawing) latencies(all []Latency) {
 	for v := least; v <= 10*time.Second; v *= 10 {
 		fmt.Fprintf(d, `<path d="M%.1f %.1fV%.1f" class="rule"/>`+"\n", at(v), top, d.y-groupGap)
 	}
-	d.WriteString(dots.String())
+	fmt.Fprint(d, dots.String())
 	for i, class := range []string{"p50", "p99", "p999"} {
 		left := x + float64(i)*90
 		fmt.Fprintf(d, `<circle cx="%.1f" cy="%.1f" r="5" class="%s"/>`+"\n", left, d.y-4, class)

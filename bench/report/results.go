@@ -88,8 +88,9 @@ func (m *Measurement) Rate() float64 {
 
 // Process is what one process used.
 type Process struct {
-	Name string `json:"name"`
 	proc.Usage
+
+	Name string `json:"name"`
 }
 
 // Sustained is all of it end to end for a while: publish, redact, store, alert.
@@ -130,6 +131,16 @@ type Latency struct {
 	// PollEvery is the resolution of Queryable.
 	PollEvery time.Duration `json:"poll_every_ns"`
 	Processes []Process     `json:"processes"`
+}
+
+// namedSummary is a latency from when an event was due.
+type namedSummary struct {
+	name string
+	of   latency.Summary
+}
+
+func (l *Latency) summaries() []namedSummary {
+	return []namedSummary{{"acknowledged", l.Acknowledged}, {"queryable", l.Queryable}, {"alert", l.Alert}}
 }
 
 // Peer is another program for the same task.

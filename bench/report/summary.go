@@ -70,14 +70,6 @@ func (r *row) add(rounds []Measurement) {
 
 func (r *row) median() float64 { return median(r.rates) }
 
-// spread is the range of the rates as a share of their median.
-func (r *row) spread() float64 {
-	if len(r.rates) == 0 || r.median() == 0 {
-		return 0
-	}
-	return (slices.Max(r.rates) - slices.Min(r.rates)) / r.median()
-}
-
 func find(rows []*row, stage, who, variant string) *row {
 	for _, r := range rows {
 		if r.stage == stage && r.who == who && r.variant == variant {

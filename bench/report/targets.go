@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -36,9 +37,14 @@ func targets(r *Results, rows []*row) []target {
 	}, append(sustainedTargets(r.Sustained), latencyTargets(r.Latencies)...)...)
 }
 
+// open is a target that nothing has been measured for.
+func open(what, want string) target {
+	return target{what: what, want: want, got: notMeasured, verdict: notMeasured}
+}
+
 // share compares the median of ratios with what is wanted at least.
 func share(what string, want float64, got []float64, unit string) target {
-	t := target{what: what, want: fmt.Sprintf("at least %g%s", want, unit), got: notMeasured, verdict: notMeasured}
+	t := open(what, fmt.Sprintf("at least %g%s", want, unit))
 	if len(got) == 0 {
 		return t
 	}
@@ -56,9 +62,9 @@ func verdict(hit bool, by string) string {
 }
 
 func sustainedTargets(s *Sustained) []target {
-	rate := target{what: "end to end, sustained, fsynced", want: fmt.Sprintf("at least %s events/s for five minutes", count(sustainedRate)), got: notMeasured, verdict: notMeasured}
-	lost := target{what: "end to end, nothing lost", want: "rows = different pk = published", got: notMeasured, verdict: notMeasured}
-	memory := target{what: "end to end, peak memory of each service", want: "under 256 MB", got: notMeasured, verdict: notMeasured}
+	rate := open("end to end, sustained, fsynced", fmt.Sprintf("at least %s events/s for five minutes", count(sustainedRate)))
+	lost := open("end to end, nothing lost", "rows = different pk = published")
+	memory := open("end to end, peak memory of each service", "under 256 MB")
 	if s == nil {
 		return []target{rate, lost, memory}
 	}
@@ -68,7 +74,7 @@ func sustainedTargets(s *Sustained) []target {
 		rate.verdict = "not decided: shorter than five minutes"
 	}
 	lost.got = fmt.Sprintf("%s = %s = %s", count(float64(s.Rows)), count(float64(s.Different)), count(float64(s.Published)))
-	lost.verdict = verdict(s.Rows == s.Published && s.Different == s.Published, fmt.Sprintf("%d", s.Published-s.Different))
+	lost.verdict = verdict(s.Rows == s.Published && s.Different == s.Published, strconv.Itoa(s.Published-s.Different))
 	most, name := int64(0), ""
 	for _, p := range s.Processes {
 		if isService(p.Name) && p.PeakRSSBytes > most {
@@ -90,8 +96,8 @@ func isService(name string) bool {
 
 func latencyTargets(all []Latency) []target {
 	const at = 1000
-	queryable := target{what: "publish to queryable at 1,000 events/s, p99", want: "under " + duration(queryableP99), got: notMeasured, verdict: notMeasured}
-	alert := target{what: "publish to alert at 1,000 events/s, p99", want: "under " + duration(alertP99), got: notMeasured, verdict: notMeasured}
+	queryable := open("publish to queryable at 1,000 events/s, p99", "under "+duration(queryableP99))
+	alert := open("publish to alert at 1,000 events/s, p99", "under "+duration(alertP99))
 	for i := range all {
 		l := &all[i]
 		if l.Rate != at {

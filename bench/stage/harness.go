@@ -132,6 +132,7 @@ type load struct {
 	variant string
 	size    int // bytes of an event, 0 for 1 KB in the median
 	count   int
+	bytes   int64 // of all of them, once they are made
 	// instances of the redactor, and tenants.
 	instances, tenants int
 	// limit is how long it may take, 0 for that of the settings.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -59,7 +60,7 @@ func (h *Harness) latencyAt(ctx context.Context, name string, rate float64) (err
 	looks := r.watchTable(watching)
 
 	path := filepath.Join(r.env.Dir, "sent")
-	sender, err := proc.Start(r.child("openloop", fmt.Sprint(rate), fmt.Sprint(probeRate), h.cfg.LatencyFor.String(), path))
+	sender, err := proc.Start(ctx, r.child("openloop", fmt.Sprint(rate), strconv.Itoa(probeRate), h.cfg.LatencyFor.String(), path))
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func TestFirstSeen(t *testing.T) {
 	at := func(s int64) time.Time { return time.Unix(s, 0) }
 	seen := firstSeen([]look{{at(1), 10}, {at(2), 20}, {at(5), 21}})
 	for sequence, want := range map[uint64]int64{1: 1, 10: 1, 11: 2, 20: 2, 21: 5} {
-		if got, found := seen(sequence); !found || got != at(want) {
+		if got, found := seen(sequence); !found || !got.Equal(at(want)) {
 			t.Errorf("sequence %d: got %v, %t, want %v", sequence, got, found, at(want))
 		}
 	}

@@ -19,7 +19,7 @@ import (
 // startServices starts all of Sluice and waits until the sink has made its table.
 func (r *rig) startServices(ctx context.Context) error {
 	for _, name := range []string{"redactor", "sink", "notifier"} {
-		p, err := proc.Start(peer.ServiceSpec(r.env, name))
+		p, err := proc.Start(ctx, peer.ServiceSpec(r.env, name))
 		if err != nil {
 			return err
 		}
@@ -27,7 +27,9 @@ func (r *rig) startServices(ctx context.Context) error {
 	}
 	return r.until(ctx, "the services are there", time.Minute, func() (bool, error) {
 		for consumer, stream := range map[string]string{
-			schemas.ConsumerRedactor: schemas.StreamRaw, schemas.ConsumerSink: schemas.StreamClean, schemas.ConsumerNotifier: schemas.StreamClean,
+			schemas.ConsumerRedactor: schemas.StreamRaw,
+			schemas.ConsumerSink:     schemas.StreamClean,
+			schemas.ConsumerNotifier: schemas.StreamClean,
 		} {
 			if _, err := r.conn.JS.Consumer(ctx, stream, consumer); err != nil {
 				return false, nil //nolint:nilerr // not yet
@@ -80,7 +82,7 @@ func (h *Harness) sustained(ctx context.Context) (err error) {
 	var said strings.Builder
 	spec := peer.ServiceSpec(r.env, "producer")
 	spec.Args, spec.Stdin, spec.Stdout = []string{"publish"}, out, &said
-	publisher, err := proc.Start(spec)
+	publisher, err := proc.Start(ctx, spec)
 	if err != nil {
 		return err
 	}

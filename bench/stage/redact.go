@@ -56,15 +56,15 @@ func (h *Harness) redactOnce(ctx context.Context, l load, who peer.Peer, round i
 	if err := r.makeRoom(ctx, int64(l.count)*int64(pool.MeanBytes())); err != nil {
 		return err
 	}
-	size, err := r.fill(ctx, schemas.RawSubject, pool, l.count, l.tenant)
+	l.bytes, err = r.fill(ctx, schemas.RawSubject, pool, l.count, l.tenant)
 	if err != nil {
 		return err
 	}
-	start := func() ([]*proc.Process, error) { return one(proc.Start(r.child("relay"))) }
+	start := func() ([]*proc.Process, error) { return one(proc.Start(ctx, r.child("relay"))) }
 	if who != nil {
-		start = func() ([]*proc.Process, error) { return who.Start(report.StageRedact, r.env) }
+		start = func() ([]*proc.Process, error) { return who.Start(ctx, report.StageRedact, r.env) }
 	}
-	err = h.measure(ctx, r, report.Measurement{Stage: report.StageRedact, Who: name, Round: round}, l, size, lookAtBroker,
+	err = h.measure(ctx, r, report.Measurement{Stage: report.StageRedact, Who: name, Round: round}, l, lookAtBroker,
 		start, r.lastSequence(schemas.StreamClean))
 	if err != nil || l.variant != report.PeersVariant {
 		return err

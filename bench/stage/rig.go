@@ -35,6 +35,7 @@ type rig struct {
 	broker     *proc.Process
 	clickhouse *proc.Process // nil for a server that was there before
 	conn       *broker.Conn
+	disconnect func()
 	db         driver.Conn
 	owned      []*proc.Process // what the contender consists of
 }
@@ -82,7 +83,7 @@ func (r *rig) startBroker(ctx context.Context, sync string) error {
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return err
 	}
-	r.broker, err = proc.Start(proc.Spec{Name: "nats-server", Path: filepath.Join(r.env.Bin, "nats-server"), Args: []string{"-c", path}})
+	r.broker, err = proc.Start(ctx, proc.Spec{Name: "nats-server", Path: filepath.Join(r.env.Bin, "nats-server"), Args: []string{"-c", path}})
 	if err != nil {
 		return err
 	}
@@ -91,6 +92,7 @@ func (r *rig) startBroker(ctx context.Context, sync string) error {
 	if err != nil {
 		return errors.Join(err, r.broker.Failed())
 	}
+	r.disconnect = r.conn.Close // which has no context: that of the rig has ended by then
 	return r.conn.EnsureStreams(ctx, schemas.Streams()...)
 }
 
@@ -142,7 +144,7 @@ func (r *rig) startEmbedded(ctx context.Context) error {
 		_, _ = io.Copy(io.Discard, out)
 	}()
 	var err error
-	r.clickhouse, err = proc.Start(proc.Spec{
+	r.clickhouse, err = proc.Start(ctx, proc.Spec{
 		Name: "clickhouse", Path: filepath.Join(r.env.Bin, "clickhouse-embedded"),
 		Args:   []string{"-addr", "127.0.0.1:0", "-path", filepath.Join(r.env.Dir, "clickhouse")},
 		Stdout: in, EndsWithStdin: true,
@@ -179,8 +181,8 @@ func (r *rig) servers() []*proc.Process {
 // close stops everything and removes what it has stored.
 func (r *rig) close() error {
 	errs := []error{r.stopOwned()}
-	if r.conn != nil {
-		r.conn.Close()
+	if r.disconnect != nil {
+		r.disconnect()
 	}
 	if r.db != nil {
 		errs = append(errs, r.db.Close())
@@ -226,7 +228,8 @@ func (r *rig) makeRoom(ctx context.Context, size int64) error {
 
 // fill publishes n events to a stream and returns how large they are. tenant says
 // whose event i is.
-func (r *rig) fill(ctx context.Context, subject func(tenant, action string) string, pool *events.Pool, n int, tenant func(i int) string) (size int64, err error) {
+func (r *rig) fill(ctx context.Context, subject func(tenant, action string) string, pool *events.Pool, n int, tenant func(i int) string,
+) (size int64, err error) {
 	const batchBytes = 4 << 20
 	for done := 0; done < n; {
 		var msgs []*nats.Msg

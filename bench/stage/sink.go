@@ -33,33 +33,33 @@ func (h *Harness) sinkTriples(ctx context.Context, l load, rounds int) error {
 }
 
 // filled is a rig whose EVENTS_CLEAN holds the load.
-func (h *Harness) filled(ctx context.Context, l load, sync string, withClickHouse bool) (r *rig, size int64, err error) {
-	pool, err := h.pool(l, true)
+func (h *Harness) filled(ctx context.Context, l *load, sync string, withClickHouse bool) (r *rig, err error) {
+	pool, err := h.pool(*l, true)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if r, err = h.newRig(ctx, sync, withClickHouse); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	if size, err = r.fill(ctx, schemas.CleanSubject, pool, l.count, l.tenant); err != nil {
-		return nil, 0, errors.Join(err, r.close())
+	if l.bytes, err = r.fill(ctx, schemas.CleanSubject, pool, l.count, l.tenant); err != nil {
+		return nil, errors.Join(err, r.close())
 	}
-	return r, size, nil
+	return r, nil
 }
 
 func (h *Harness) consumeOnce(ctx context.Context, l load, round int) error {
-	r, size, err := h.filled(ctx, l, peer.SyncAlways, false)
+	r, err := h.filled(ctx, &l, peer.SyncAlways, false)
 	if err != nil {
 		return err
 	}
-	err = h.measure(ctx, r, report.Measurement{Stage: report.StageSink, Who: report.BareConsume, Round: round}, l, size, lookAtBroker,
-		func() ([]*proc.Process, error) { return one(proc.Start(r.child("consume"))) }, r.acknowledged(schemas.ConsumerSink))
+	err = h.measure(ctx, r, report.Measurement{Stage: report.StageSink, Who: report.BareConsume, Round: round}, l, lookAtBroker,
+		func() ([]*proc.Process, error) { return one(proc.Start(ctx, r.child("consume"))) }, r.acknowledged(schemas.ConsumerSink))
 	return errors.Join(err, r.close())
 }
 
 // sinkOnce measures a peer, and right after it the bare insert of what it has stored.
 func (h *Harness) sinkOnce(ctx context.Context, l load, who peer.Peer, round int, insert bool) (err error) {
-	r, size, err := h.filled(ctx, l, who.Sync(), true)
+	r, err := h.filled(ctx, &l, who.Sync(), true)
 	if err != nil {
 		return err
 	}
@@ -68,12 +68,12 @@ func (h *Harness) sinkOnce(ctx context.Context, l load, who peer.Peer, round int
 			err = fmt.Errorf("%s: %w", who.Name(), err)
 		}
 	}()
-	err = h.measure(ctx, r, report.Measurement{Stage: report.StageSink, Who: who.Name(), Round: round}, l, size, lookAtClickHouse,
-		func() ([]*proc.Process, error) { return who.Start(report.StageSink, r.env) }, r.rows(who.Table()))
+	err = h.measure(ctx, r, report.Measurement{Stage: report.StageSink, Who: who.Name(), Round: round}, l, lookAtClickHouse,
+		func() ([]*proc.Process, error) { return who.Start(ctx, report.StageSink, r.env) }, r.rows(who.Table()))
 	if err != nil || !insert {
 		return err
 	}
-	if err := h.insertOnce(ctx, r, l, size, round); err != nil {
+	if err := h.insertOnce(ctx, r, l, round); err != nil {
 		return fmt.Errorf("%s: %w", report.BareInsert, err)
 	}
 	return nil
@@ -85,15 +85,15 @@ const (
 	insertBytes = 256 << 20
 )
 
-func (h *Harness) insertOnce(ctx context.Context, r *rig, l load, size int64, round int) error {
-	most := min(l.count, insertMost, int(insertBytes*int64(l.count)/size))
+func (h *Harness) insertOnce(ctx context.Context, r *rig, l load, round int) error {
+	most := min(l.count, insertMost, int(insertBytes*int64(l.count)/l.bytes))
 	out, in := io.Pipe()
 	begin, ready := io.Pipe()
 	spec := r.child("insert", strconv.Itoa(most))
 	spec.Stdout, spec.Stdin = in, begin
 	lines := bufio.NewReader(out)
 	start := func() ([]*proc.Process, error) {
-		p, err := proc.Start(spec)
+		p, err := proc.Start(ctx, spec)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +108,7 @@ func (h *Harness) insertOnce(ctx context.Context, r *rig, l load, size int64, ro
 		go func() { _, _ = io.Copy(io.Discard, lines) }()
 		return []*proc.Process{p}, ready.Close()
 	}
-	l.count, size = most, size/int64(l.count)*int64(most)
-	return h.measure(ctx, r, report.Measurement{Stage: report.StageSink, Who: report.BareInsert, Round: round}, l, size, lookAtClickHouse,
+	l.count, l.bytes = most, l.bytes/int64(l.count)*int64(most)
+	return h.measure(ctx, r, report.Measurement{Stage: report.StageSink, Who: report.BareInsert, Round: round}, l, lookAtClickHouse,
 		start, r.rows("sluice.bench_bare"))
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"sluice/bench/peer"
@@ -47,7 +48,7 @@ func (h *Harness) publish(ctx context.Context) error {
 }
 
 func (h *Harness) publishOnce(ctx context.Context, l load, write func(io.Writer, int) error, path, who string, round int) (err error) {
-	size, err := writeFile(path, l.count, write)
+	l.bytes, err = writeFile(path, l.count, write)
 	if err != nil {
 		return err
 	}
@@ -61,8 +62,8 @@ func (h *Harness) publishOnce(ctx context.Context, l load, write func(io.Writer,
 		spec = peer.ServiceSpec(r.env, "producer")
 		spec.Args = []string{"publish", path}
 	}
-	return h.measure(ctx, r, report.Measurement{Stage: report.StagePublish, Who: who, Round: round}, l, size, lookAtBroker,
-		func() ([]*proc.Process, error) { return one(proc.Start(spec)) }, r.lastSequence(schemas.StreamRaw))
+	return h.measure(ctx, r, report.Measurement{Stage: report.StagePublish, Who: who, Round: round}, l, lookAtBroker,
+		func() ([]*proc.Process, error) { return one(proc.Start(ctx, spec)) }, r.lastSequence(schemas.StreamRaw))
 }
 
 func writeFile(path string, n int, write func(io.Writer, int) error) (int64, error) {
@@ -96,19 +97,19 @@ func (r *rig) child(name string, args ...string) proc.Spec {
 }
 
 // measure starts a contender, follows it to the end and stops it.
-func (h *Harness) measure(ctx context.Context, r *rig, m report.Measurement, l load, size int64, every time.Duration,
+func (h *Harness) measure(ctx context.Context, r *rig, m report.Measurement, l load, every time.Duration,
 	start func() ([]*proc.Process, error), through progress,
 ) error {
 	var err error
 	if r.owned, err = start(); err != nil {
 		return err
 	}
-	all := append(r.owned[:len(r.owned):len(r.owned)], r.servers()...)
+	all := slices.Concat(r.owned, r.servers())
 	from, to, err := follow(ctx, all, l.count, every, cmp.Or(l.limit, h.cfg.Limit), through)
 	if err != nil {
 		return err
 	}
-	got := measurement(all, from, to, size, l.count)
+	got := measurement(all, from, to, l.bytes, l.count)
 	m.Variant, m.Events, m.Bytes, m.Seconds, m.Processes = l.variant, got.Events, got.Bytes, got.Seconds, got.Processes
 	h.add(m)
 	return r.stopOwned()

@@ -121,7 +121,10 @@ func (s *source) loop(ctx context.Context, c jetstream.Consumer) {
 		batch, err := c.Fetch(s.cfg.Batch, jetstream.FetchMaxWait(wait))
 		if err != nil {
 			s.log.Warn("fetch", zap.Error(err))
-			time.Sleep(wait)
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+			}
 			continue
 		}
 		var msgs []jetstream.Msg

@@ -479,3 +479,23 @@ func TestTenantIsAdded(t *testing.T) {
 		t.Errorf("the newcomer's subscriber: %v", err)
 	}
 }
+
+// TestOperatorSees: each call that the operator may make is answered, and by the account
+// that has the stream.
+func TestOperatorSees(t *testing.T) {
+	t.Parallel()
+	b, _ := furnished(t)
+	nc, err := b.connect("operator")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	for _, call := range allowed["operator"].publish {
+		answer, err := nc.Request(call, nil, 20*time.Second)
+		if err != nil || strings.Contains(string(answer.Data), `"error"`) || !strings.Contains(string(answer.Data), "_response") {
+			t.Errorf("%s: %v, %.200s", call, err, dataOf(answer))
+			continue
+		}
+		leaks(t, call, string(answer.Data), []string{rawPassword})
+	}
+}

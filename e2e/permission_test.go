@@ -44,7 +44,9 @@ var apiCalls = []string{
 	// Acknowledgements in both forms, flow control, and what snapshots go over.
 	"$JS.ACK.S.C.1.1.1.1.1", "$JS.ACK._.hash.S.C.1.1.1.1.1", "$JS.FC.S.C.x", "$JS.FC._.hash.S.C.x",
 	"$JS.SNAPSHOT.ACK.S.x", "$JS.SNAPSHOT.RESTORE.S.x",
-	// The other account's, as the redactor reaches it.
+	// The accounts' by their prefixes, as the redactor and the operator reach them.
+	"RAW.API.STREAM.INFO.S", "RAW.API.CONSUMER.INFO.S.C", "RAW.API.CONSUMER.LIST.S", "RAW.API.STREAM.MSG.GET.S", "RAW.API.DIRECT.GET.S", "RAW.API.STREAM.PURGE.S",
+	"RAW.API.CONSUMER.CREATE.S.C", "RAW.API.CONSUMER.MSG.NEXT.S.C", "SLUICE.API.CONSUMER.INFO.S.C",
 	"SLUICE.API.INFO", "SLUICE.API.STREAM.LIST", "SLUICE.API.STREAM.CREATE.S", "SLUICE.API.STREAM.UPDATE.S", "SLUICE.API.STREAM.DELETE.S",
 	"SLUICE.API.STREAM.INFO.S", "SLUICE.API.STREAM.PURGE.S", "SLUICE.API.STREAM.MSG.GET.S", "SLUICE.API.DIRECT.GET.S",
 	"SLUICE.API.CONSUMER.LIST.S", "SLUICE.API.CONSUMER.CREATE.S.C", "SLUICE.API.CONSUMER.MSG.NEXT.S.C", "SLUICE.API.CONSUMER.DELETE.S.C",
@@ -65,7 +67,7 @@ var wildcards = []string{
 	">", "*.>", "*.*.*.*", "events.>", "events.*.>", "events.raw.>", "events.raw.acme.*", "events.raw.acme.login", "events.clean.>", "events.quarantine.>",
 	"alerts.>", "alerts.acme.>", "alerts.default.>", "alerts.*.critical.>", "outbox.>", "sink.alive.*", "notifier.>", "notifier.silence.*", "notifier.acknowledge",
 	"$JS.>", "$JS.API.>", "$JS.API.STREAM.CREATE.*", "$JS.ACK.>", "$JS.ACK.EVENTS_RAW.redactor.>", "$JS.EVENT.>", "$JS.EVENT.ADVISORY.>", "$JS.FC.>", "$JSC.>",
-	"$KV.>", "$KV.ALERT_SILENCES.>", "$SYS.>", "$SRV.>", "$SRV.PING", "$NRG.>", "SLUICE.API.>",
+	"$KV.>", "$KV.ALERT_SILENCES.>", "$SYS.>", "$SRV.>", "$SRV.PING", "$NRG.>", "SLUICE.API.>", "RAW.API.>",
 	"_INBOX.>", "_INBOX_redactor.>", "_INBOX_sink.>", "_INBOX_notifier.>", "_INBOX_producer.>", "_R_.>",
 }
 
@@ -85,9 +87,9 @@ var allowed = map[string]needs{
 	"door":             {[]string{"events.raw.*.*"}, []string{"_INBOX.>", "_INBOX_producer.>"}},
 	"responder":        {[]string{"notifier.silence.*", "notifier.acknowledge"}, []string{"_INBOX.>", "_INBOX_notifier.>", "alerts.>"}},
 	"operator": {expand(
-		"$JS.API.STREAM.INFO.{EVENTS_RAW,EVENTS_QUARANTINE,EVENTS_CLEAN,ALERTS,ALERTS_OUTBOX}",
-		"$JS.API.CONSUMER.INFO.{EVENTS_RAW.redactor,EVENTS_CLEAN.*,ALERTS.*}",
-		"$JS.API.CONSUMER.LIST.{EVENTS_RAW,EVENTS_CLEAN,ALERTS}",
+		"RAW.API.STREAM.INFO.{EVENTS_RAW,EVENTS_QUARANTINE}", "RAW.API.CONSUMER.{INFO.EVENTS_RAW.redactor,LIST.EVENTS_RAW}",
+		"SLUICE.API.STREAM.INFO.{EVENTS_CLEAN,ALERTS,ALERTS_OUTBOX}",
+		"SLUICE.API.CONSUMER.{INFO.EVENTS_CLEAN.sink,INFO.EVENTS_CLEAN.notifier,LIST.EVENTS_CLEAN,LIST.ALERTS,LIST.ALERTS_OUTBOX}",
 	), []string{"_INBOX.>"}},
 	"redactor": {expand(
 		"events.clean.*.*", "events.quarantine.*.*", "events.raw.*.*",

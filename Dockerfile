@@ -12,7 +12,8 @@ WORKDIR /src
 COPY . .
 # The flags are those of the Makefile: the same commit and toolchain give the same bytes.
 ARG VERSION=dev
-ARG GOPROXY=https://proxy.golang.org,direct
+# Another source of modules than Go's own; empty for that.
+ARG GOPROXY
 ENV CGO_ENABLED=0 GOTOOLCHAIN=local GOPROXY=${GOPROXY} GOFLAGS="-trimpath -buildvcs=false"
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     go build -ldflags "-s -w -X sluice/internal/daemon.Version=${VERSION}" -o /out/bin/ \

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -179,7 +178,7 @@ type lockedStack struct {
 	broker   *lockedBroker
 	services []*process // each writes what it prints to the system's
 	store    *process
-	stdin    *io.PipeWriter // the store ends with it
+	stdin    *os.File // the store ends with it
 	http     []string
 }
 
@@ -202,9 +201,14 @@ func (s *system) startLocked() {
 	l := s.lock
 	s.process = newProcess()
 	part := func() *process { return &process{done: make(chan struct{}), out: s.process} }
-	stdin, stdinW := io.Pipe()
+	// A pipe of the system's: the end of a process that was killed is noticed without it.
+	stdin, stdinW, err := os.Pipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	l.store, l.stdin = part(), stdinW
 	l.store.launch(s.t, stdin, nil, "", "clickhouse-embedded", "-addr", s.clickhouse, "-path", filepath.Join(s.dir, "clickhouse"))
+	_ = stdin.Close()
 	s.t.Cleanup(func() { _ = stdinW.Close() })
 	l.services, l.http = nil, nil
 	for _, name := range lockedServices {

@@ -38,7 +38,7 @@ func (s *stack) checkConfined(t *testing.T) {
 				t.Errorf("%s %s", name, what)
 			}
 		}
-		err = os.WriteFile(fmt.Sprintf("/proc/%d/root/written", pid), []byte("x"), 0o600) // #nosec G306,G703
+		err = os.WriteFile(fmt.Sprintf("/proc/%d/root/written", pid), []byte("x"), 0o600)
 		if !errors.Is(err, syscall.EROFS) {
 			t.Errorf("%s: writing to its file system: %v, want that it is read-only", name, err)
 		}

@@ -18,6 +18,9 @@ type missed struct {
 	at         jetstream.SequenceInfo
 	created    time.Time
 	reconnects uint64
+	// unsure is until the consumer moves for the first time after that: it then passes
+	// over what was redacted and removed before the broker lost its count.
+	unsure bool
 }
 
 // look returns how many were missed since the last look. A look over a connection
@@ -26,7 +29,8 @@ type missed struct {
 func (m *missed) look(info *jetstream.ConsumerInfo, reconnects uint64) uint64 {
 	before := *m
 	*m = missed{at: info.Delivered, created: info.Created, reconnects: reconnects}
-	if !before.created.Equal(info.Created) || before.reconnects != reconnects ||
+	m.unsure = before.reconnects != reconnects || before.unsure && info.Delivered.Stream == before.at.Stream
+	if before.unsure || !before.created.Equal(info.Created) || before.reconnects != reconnects ||
 		info.Delivered.Stream < before.at.Stream || info.Delivered.Consumer < before.at.Consumer {
 		return 0
 	}

@@ -27,7 +27,7 @@ func TestMissed(t *testing.T) {
 		"some purged":          {{10, 10, 0, made, 0}, {20, 13, 0, made, 7}, {21, 14, 0, made, 0}},
 		"long ago":             {{1000, 10, 0, made, 0}, {1001, 11, 0, made, 0}},
 		"a broker that died":   {{10, 15, 0, made, 0}, {12, 14, 1, made, 0}},
-		"what it had lost":     {{100, 150, 0, made, 0}, {120, 155, 1, made, 0}, {121, 156, 1, made, 0}},
+		"what it had lost":     {{100, 150, 0, made, 0}, {100, 150, 1, made, 0}, {100, 150, 1, made, 0}, {500, 151, 1, made, 0}, {510, 152, 1, made, 9}},
 		"a new consumer":       {{10, 10, 0, made, 0}, {50, 20, 0, made.Add(1), 0}},
 		"a stream made anew":   {{10, 10, 0, made, 0}, {3, 11, 0, made, 0}},
 		"nothing, to be given": {{0, 0, 0, made, 0}, {0, 0, 0, made, 0}, {5, 0, 0, made, 5}},

@@ -96,8 +96,8 @@ func (r *Report) Markdown(w io.Writer) {
 		fmt.Fprintf(w, "| %s | %s |\n", name, fmt.Sprintf(format, args...))
 	}
 	row("events acknowledged", "%d", r.Events)
-	row("rows", "%d, each `pk` once", r.Rows)
-	row("bad events in the quarantine", "%d, each once", r.Quarantined)
+	row("rows", "%d%s", r.Rows, once(r.Failed("rows")))
+	row("bad events in the quarantine", "%d%s", r.Quarantined, once(r.Failed("quarantine")))
 	row("taken away on purpose, and said to be lost", "%d", r.LostOnPurpose)
 	row("attempts of producers that failed and were repeated", "%d", r.Retries)
 	row("alerts", "%d, for %d troubles that had to be told", r.Alerts, r.Probes)
@@ -123,6 +123,14 @@ func (r *Report) Markdown(w io.Writer) {
 		fmt.Fprintf(w, "| %s | %s | %s | %.0f → %.0f |\n", name, goroutines, held,
 			r.Before.Resident[name]/(1<<20), r.After.Resident[name]/(1<<20))
 	}
+}
+
+// once is what a passed check says.
+func once(failed bool) string {
+	if failed {
+		return ", and a check of them failed"
+	}
+	return ", each once"
 }
 
 func counts(m map[string]int) string {

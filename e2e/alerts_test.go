@@ -86,14 +86,14 @@ func operations(t *testing.T) string {
 // documentedMetrics holds that the tables of docs/operations.md have every metric of the services and no other. Those of
 // the Go runtime and of processes are every Go program's.
 func (o *observed) documentedMetrics(t *testing.T) {
-	real := map[string]bool{}
+	existing := map[string]bool{}
 	for name := range o.metrics {
 		if !strings.HasPrefix(name, "go_") && !strings.HasPrefix(name, "process_") && !strings.HasPrefix(name, "promhttp_") {
-			real[name] = true
+			existing[name] = true
 		}
 	}
 	for _, name := range withTLS {
-		real[name] = true
+		existing[name] = true
 	}
 	documented := map[string]bool{}
 	for _, row := range regexp.MustCompile("(?m)^\\| `((?:sluice|producer|redactor|sink|notifier)_[a-z_]+)").FindAllStringSubmatch(operations(t), -1) {
@@ -102,13 +102,13 @@ func (o *observed) documentedMetrics(t *testing.T) {
 		}
 		documented[row[1]] = true
 	}
-	for name := range real {
+	for name := range existing {
 		if !documented[name] {
 			t.Errorf("docs/operations.md lacks %s: %s", name, o.metrics[name].GetHelp())
 		}
 	}
 	for name := range documented {
-		if !real[name] {
+		if !existing[name] {
 			t.Errorf("docs/operations.md has %s, which no service has", name)
 		}
 	}
@@ -127,7 +127,7 @@ func TestPrometheusConfiguration(t *testing.T) {
 		Scrape    []struct {
 			Job    string `yaml:"job_name"`
 			Static []struct {
-				Targets []string
+				Targets []string `yaml:"targets"`
 			} `yaml:"static_configs"`
 		} `yaml:"scrape_configs"`
 	}

@@ -150,7 +150,7 @@ func call(t *testing.T, nc *nats.Conn, subject string, request any) []byte {
 		t.Fatalf("%s: %v", subject, err)
 	}
 	var failed struct {
-		Error *struct{ Description string }
+		Error json.RawMessage `json:"error"`
 	}
 	if err := json.Unmarshal(msg.Data, &failed); err != nil || failed.Error != nil {
 		t.Fatalf("%s: %s", subject, msg.Data)

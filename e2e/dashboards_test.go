@@ -50,7 +50,10 @@ type panel struct {
 	Description string      `json:"description"`
 	Datasource  *datasource `json:"datasource"`
 	GridPos     struct {
-		X, Y, W, H int
+		X int `json:"x"`
+		Y int `json:"y"`
+		W int `json:"w"`
+		H int `json:"h"`
 	} `json:"gridPos"`
 	FieldConfig struct {
 		Defaults struct {
@@ -118,10 +121,10 @@ func provisioned(t *testing.T) map[string]string {
 	}
 	var file struct {
 		Datasources []struct {
-			UID, Type string
-			JSONData  map[string]any `yaml:"jsonData"`
-			Secure    map[string]any `yaml:"secureJsonData"`
-		}
+			UID    string         `yaml:"uid"`
+			Type   string         `yaml:"type"`
+			Secure map[string]any `yaml:"secureJsonData"`
+		} `yaml:"datasources"`
 	}
 	if err := yaml.Unmarshal(raw, &file); err != nil {
 		t.Fatal(err)
@@ -218,8 +221,11 @@ func checkLayout(t *testing.T, d dashboard) {
 
 // answer is ClickHouse's format JSON.
 type answer struct {
-	Meta []struct{ Name, Type string }
-	Data []map[string]any
+	Meta []struct {
+		Name string `json:"name"`
+		Type string `json:"type"`
+	} `json:"meta"`
+	Data []map[string]any `json:"data"`
 }
 
 func (o *observed) rows(t *testing.T, sql string) answer {

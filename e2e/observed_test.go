@@ -65,8 +65,8 @@ func observe(t *testing.T) *observed {
 
 	ndjson, _, _ := generated(2000, 23)
 	publish(o.system, ndjson)
-	attack := attack()
-	publish(o.system, attack)
+	tries := attack()
+	publish(o.system, tries)
 	_, js := o.connect()
 	for reason, raw := range malformed(generate.Marker(23)) {
 		if _, err := js.Publish(t.Context(), "events.raw.default.login", raw); err != nil {
@@ -89,7 +89,7 @@ func observe(t *testing.T) *observed {
 			t.Fatalf("the door answers %s, want %d", resp.Status, want)
 		}
 	}
-	rows := 2000 + strings.Count(attack, "\n") + 1
+	rows := 2000 + strings.Count(tries, "\n") + 1
 	o.untilRows(rows)
 	// At most a hundred a second are compared with their schema, so this one comes by itself.
 	publish(o.system, `{"action":"login","context":{"auth_method":7,"http_request":"none"}}`+"\n")

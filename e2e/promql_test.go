@@ -2,7 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
-	"regexp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -35,9 +35,7 @@ func (o *observed) checkPromQL(text string) error {
 	}
 	names, wrong := o.names(), []string{}
 	known := map[string][]string{"le": nil}
-	for name, values := range scraped {
-		known[name] = values
-	}
+	maps.Copy(known, scraped)
 	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
 		selector, is := node.(*parser.VectorSelector)
 		if !is || slices.Contains(notOurs, selector.Name) || slices.Contains(withTLS, selector.Name) {
@@ -59,9 +57,7 @@ func (o *observed) checkPromQL(text string) error {
 				wrong = append(wrong, fmt.Sprintf("%s has no %s=%q", selector.Name, m.Name, m.Value))
 			}
 		}
-		for name, values := range has {
-			known[name] = values
-		}
+		maps.Copy(known, has)
 		return nil
 	})
 	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
@@ -88,11 +84,6 @@ func rare(metric, value string) bool {
 // labelsOf adds Prometheus' own labels.
 func labelsOf(family *dto.MetricFamily) map[string][]string {
 	has := familyLabels(family)
-	for name, values := range scraped {
-		has[name] = values
-	}
+	maps.Copy(has, scraped)
 	return has
 }
-
-// legendLabels are the labels that a legend shows.
-var legendLabels = regexp.MustCompile(`\{\{\s*(\w+)\s*\}\}`)

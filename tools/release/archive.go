@@ -19,10 +19,7 @@ func (r release) archive(name string, binaries []string, bill []byte) error {
 		return fmt.Errorf("pack: %w", err)
 	}
 	defer out.Close()
-	packed, err := gzip.NewWriterLevel(out, gzip.BestCompression)
-	if err != nil {
-		return fmt.Errorf("pack: %w", err)
-	}
+	packed := gzip.NewWriter(out)
 	t := tar.NewWriter(packed)
 	add := func(path string, mode int64, content []byte) error {
 		header := &tar.Header{

@@ -69,7 +69,8 @@ func sustainedTargets(s *Sustained) []target {
 		return []target{rate, lost, memory}
 	}
 	rate.got = fmt.Sprintf("%s events/s for %.0f s", count(s.Rate()), s.Seconds)
-	rate.verdict = verdict(s.Rate() >= sustainedRate, fmt.Sprintf("%s events/s (%.0f %%)", count(sustainedRate-s.Rate()), 100*(1-s.Rate()/sustainedRate)))
+	rate.verdict = verdict(s.Rate() >= sustainedRate,
+		fmt.Sprintf("%s events/s (%.0f %%)", count(sustainedRate-s.Rate()), 100*(1-s.Rate()/sustainedRate)))
 	if s.Seconds < sustainedSeconds && s.Rate() >= sustainedRate {
 		rate.verdict = "not decided: shorter than five minutes"
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -50,7 +51,7 @@ func (o *observed) checkPromQL(text string) error {
 		for _, m := range selector.LabelMatchers {
 			values, there := has[m.Name]
 			switch {
-			case m.Name == labels.MetricName:
+			case m.Name == model.MetricNameLabel:
 			case !there:
 				wrong = append(wrong, fmt.Sprintf("%s has no label %s", selector.Name, m.Name))
 			case m.Type == labels.MatchEqual && values != nil && !slices.Contains(values, m.Value) && !rare(selector.Name, m.Value):

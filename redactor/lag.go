@@ -33,7 +33,7 @@ func watchLag(ctx context.Context, conn *broker.Conn, m *metrics) {
 func backlog(ctx context.Context, conn *broker.Conn) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, lagEvery)
 	defer cancel()
-	consumer, err := conn.JS.Consumer(ctx, schemas.StreamRaw, schemas.ConsumerRedactor)
+	consumer, err := conn.JetStream(schemas.StreamRaw).Consumer(ctx, schemas.StreamRaw, schemas.ConsumerRedactor)
 	if err != nil {
 		return 0, err
 	}

@@ -8,6 +8,7 @@ package broker
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -118,7 +119,7 @@ func Connect(ctx context.Context, cfg NATS, name string, log *slog.Logger) (*Con
 			return nil, fmt.Errorf("connect to NATS: %w", context.Cause(ctx))
 		}
 		if over {
-			return nil, fmt.Errorf("connect to NATS at %s: %w (start the broker, or set NATS_URL)", redactURL(cfg.URL), err)
+			return nil, fmt.Errorf("connect to NATS at %s: %w (%s)", redactURL(cfg.URL), err, connectHint(err))
 		}
 	}
 }
@@ -143,6 +144,21 @@ const connectRetry = 200 * time.Millisecond
 // retryConnect tells a broker that may come up from one that has refused us.
 func retryConnect(err error) bool {
 	return !errors.Is(err, nats.ErrAuthorization) && !errors.Is(err, nats.ErrSecureConnRequired)
+}
+
+// connectHint is what a person can do about a connection that did not come about.
+func connectHint(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	switch {
+	case errors.As(err, &unknown):
+		return "name the broker's certificate authority in NATS_CA"
+	case errors.As(err, &host):
+		return "use a name of the broker's certificate in NATS_URL, or make one with that name: KEYS_NAMES of make keys"
+	case errors.Is(err, nats.ErrAuthorization):
+		return "set NATS_NKEY_FILE, NATS_CREDS or NATS_USER to a user of this broker"
+	}
+	return "start the broker, or set NATS_URL"
 }
 
 // pingEvery is how often the broker is asked whether it is there: one that leaves two

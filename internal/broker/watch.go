@@ -54,7 +54,7 @@ func (w *Watch) Run(ctx context.Context, c *Conn, streams ...string) {
 func (w *Watch) look(ctx context.Context, c *Conn, name string) {
 	ctx, cancel := context.WithTimeout(ctx, watchEvery)
 	defer cancel()
-	stream, err := c.JS.Stream(ctx, name)
+	stream, err := c.JetStream(name).Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		w.messages.DeleteLabelValues(name)
 		w.bytes.DeleteLabelValues(name)

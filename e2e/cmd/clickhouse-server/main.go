@@ -61,8 +61,7 @@ func run(ctx context.Context, _ []string) error {
 	select {
 	case err = <-served:
 		cancel()
-		<-ended
-		return fmt.Errorf("serve: %w", err)
+		return errors.Join(fmt.Errorf("serve: %w", err), <-ended)
 	case err = <-ended:
 		if ctx.Err() != nil {
 			err = nil

@@ -68,7 +68,8 @@ clients: need-go need-npm ## Install the NATS clients of docs/publishing.md into
 
 # The e2e tests start the binaries in SLUICE_BIN, built like the tests themselves; the engine's process always goes without
 # the race detector, which would watch a C++ library. Two packages at a time, since they start servers, and e2e alone, after
-# the rest. A NATS_URL or CLICKHOUSE_URL of the shell would lead the tests to somebody's real server.
+# the rest; those that take longest begin first, so that none goes on alone. A NATS_URL or CLICKHOUSE_URL of the shell
+# would lead the tests to somebody's real server.
 .PHONY: test
 test: $(NEEDS) engine build ## Test all modules, e2e last (MODULES="sink redactor" for some, TESTFLAGS="-v -run X" for go test)
 	@unset NATS_URL CLICKHOUSE_URL; \
@@ -84,9 +85,9 @@ test: $(NEEDS) engine build ## Test all modules, e2e last (MODULES="sink redacto
 	: "$${CHDB_LIB_PATH:=$$(ls "$(CURDIR)"/standalone/engine/node_modules/@chdb/lib-*/libchdb.*)}"; \
 	export SLUICE_BIN CHDB_LIB_PATH; \
 	status=0; \
-	for group in "$(filter-out e2e,$(MODULES))" "$(filter e2e,$(MODULES))"; do \
+	for group in "$(filter sink notifier,$(MODULES)) $(filter-out sink notifier e2e,$(MODULES))" "$(filter e2e,$(MODULES))"; do \
 		case $$group in \
-		'') continue ;; \
+		' ' | '') continue ;; \
 		e2e) limit='-timeout 12m -count=1' ;; \
 		*) limit='-timeout 10m' ;; \
 		esac; \

@@ -220,13 +220,14 @@ func (s *system) startLocked() {
 		s.launchService(p, name, http)
 		l.services, l.http = append(l.services, p), append(l.http, http)
 	}
+	parts, whole := l.parts(), s.process
 	go func() {
-		for _, p := range l.parts() {
+		for _, p := range parts {
 			<-p.done
 		}
-		close(s.process.done)
+		close(whole.done)
 	}()
-	s.process.parts = l.parts()
+	s.process.parts = parts
 	s.untilServices()
 }
 

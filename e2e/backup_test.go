@@ -91,6 +91,10 @@ func TestStreamBackup(t *testing.T) {
 		t.Fatalf("the sink ended with %d", code)
 	}
 	s.publish(300) // these are in the backup alone
+	saved, err := s.js.Stream(t.Context(), schemas.StreamClean)
+	if err != nil {
+		t.Fatal(err)
+	}
 	config, blocks := snapshot(t, s.js.Conn(), schemas.StreamClean)
 
 	other, err := server.NewServer(&server.Options{
@@ -112,12 +116,18 @@ func TestStreamBackup(t *testing.T) {
 	t.Cleanup(nc.Close)
 	restore(t, nc, schemas.StreamClean, config, blocks)
 
-	s.broker = other
-	if s.js, err = jetstream.New(nc); err != nil {
+	js, err := jetstream.New(nc)
+	if err != nil {
 		t.Fatal(err)
 	}
-	s.startSink()
-	s.allStoredOnce()
+	restored, err := js.Stream(t.Context(), schemas.StreamClean)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := restored.CachedInfo().State, saved.CachedInfo().State
+	if got.Msgs != want.Msgs || got.FirstSeq != want.FirstSeq || got.LastSeq != want.LastSeq {
+		t.Errorf("restored %d messages, %d to %d; want %d, %d to %d", got.Msgs, got.FirstSeq, got.LastSeq, want.Msgs, want.FirstSeq, want.LastSeq)
+	}
 }
 
 func (s *stage) must(statement string) string {

@@ -116,11 +116,11 @@ func TestStreamBackup(t *testing.T) {
 	t.Cleanup(nc.Close)
 	restore(t, nc, schemas.StreamClean, config, blocks)
 
-	js, err := jetstream.New(nc)
-	if err != nil {
+	s.broker, s.env = other, []string{"NATS_URL=" + other.ClientURL()}
+	if s.js, err = jetstream.New(nc); err != nil {
 		t.Fatal(err)
 	}
-	restored, err := js.Stream(t.Context(), schemas.StreamClean)
+	restored, err := s.js.Stream(t.Context(), schemas.StreamClean)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +128,8 @@ func TestStreamBackup(t *testing.T) {
 	if got.Msgs != want.Msgs || got.FirstSeq != want.FirstSeq || got.LastSeq != want.LastSeq {
 		t.Errorf("restored %d messages, %d to %d; want %d, %d to %d", got.Msgs, got.FirstSeq, got.LastSeq, want.Msgs, want.FirstSeq, want.LastSeq)
 	}
+	s.startSink()
+	s.allStoredOnce()
 }
 
 func (s *stage) must(statement string) string {

@@ -129,7 +129,7 @@ const (
 	fetchWait = 5 * time.Second
 	// fetchBeat is how often the broker says of a request without messages that it is
 	// still there. One whose node was killed is forgotten without a word.
-	fetchBeat = time.Second
+	fetchBeat = 500 * time.Millisecond
 	// brokerSilent is how much later than that the broker may be.
 	brokerSilent = time.Second
 	// lookEvery is how soon a request is made again that went with its connection.

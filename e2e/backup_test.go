@@ -69,6 +69,9 @@ func TestBackupAndRestore(t *testing.T) {
 	if err := s.js.DeleteConsumer(t.Context(), schemas.StreamClean, schemas.ConsumerSink); err != nil {
 		t.Fatal(err)
 	}
+	if s.lock != nil { // where the sink may not make the bucket, the redactor does
+		start(t, nil, append(s.lock.as("redactor"), "HTTP_ADDR="), "redactor")
+	}
 	s.startSink()
 	until(t, "the sink reads again", func() error {
 		_, err := s.js.Consumer(t.Context(), schemas.StreamClean, schemas.ConsumerSink)
@@ -80,6 +83,9 @@ func TestBackupAndRestore(t *testing.T) {
 // TestStreamBackup saves EVENTS_CLEAN from one broker and restores it in another, by the API that `nats backup stream` uses:
 // the consumer goes on where it was, and nothing is stored twice.
 func TestStreamBackup(t *testing.T) {
+	if locked() {
+		t.Skip("the broker of the other tests is open: a snapshot is the operator's, whose key no test's observer has")
+	}
 	t.Parallel()
 	s := startStage(t)
 	sink := s.startSink()

@@ -35,10 +35,8 @@ func TestObserved(t *testing.T) { //nolint:tparallel // see above
 type observed struct {
 	*system
 	began time.Time
-	// metrics are those of standalone and door, by name.
+	// metrics are those of all of it, by name.
 	metrics map[string]*dto.MetricFamily
-	// pages are the two pages that metrics are from, by job.
-	pages map[string]string
 }
 
 func observe(t *testing.T) *observed {
@@ -58,9 +56,8 @@ func observe(t *testing.T) *observed {
 	write(t, dir, "tokens", "billing default * "+strings.Repeat("t", 32)+"\n")
 	o := &observed{began: time.Now(), system: startSystem(t, "NOTIFIER_CONFIG="+filepath.Join(dir, "notifier.yaml"))}
 	doorAddr, doorMetrics := freeAddr(t), freeAddr(t)
-	start(t, nil, []string{
-		"NATS_URL=nats://" + o.nats, "PRODUCER_SERVE_ADDR=" + doorAddr, "PRODUCER_TOKENS_FILE=" + filepath.Join(dir, "tokens"), "HTTP_ADDR=" + doorMetrics,
-	}, "producer", "serve")
+	start(t, nil, append(o.as("door"),
+		"PRODUCER_SERVE_ADDR="+doorAddr, "PRODUCER_TOKENS_FILE="+filepath.Join(dir, "tokens"), "HTTP_ADDR="+doorMetrics), "producer", "serve")
 	o.until("the door is open", func() error { return o.get("http://" + doorAddr + "/readyz") })
 
 	ndjson, _, _ := generated(2000, 23)
@@ -121,15 +118,18 @@ func attack() string {
 	return out.String()
 }
 
-// scrape reads both pages, and says what they do not tell yet: some numbers are asked for every few seconds alone.
+// scrape reads the pages, and says what they do not tell yet: some numbers are asked for every few seconds alone.
 func (o *observed) scrape(door string) error {
-	o.metrics, o.pages = map[string]*dto.MetricFamily{}, map[string]string{}
-	for job, addr := range map[string]string{"standalone": o.http, "producer": door} {
+	o.metrics = map[string]*dto.MetricFamily{}
+	addrs := []string{o.http, door}
+	if o.lock != nil {
+		addrs = append(slices.Clone(o.lock.http), door)
+	}
+	for _, addr := range addrs {
 		page, err := o.body("http://" + addr + "/metrics")
 		if err != nil {
 			return err
 		}
-		o.pages[job] = page
 		parser := expfmt.NewTextParser(model.UTF8Validation)
 		families, err := parser.TextToMetricFamilies(strings.NewReader(page))
 		if err != nil {

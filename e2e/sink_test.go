@@ -26,6 +26,7 @@ import (
 type stage struct {
 	t          *testing.T
 	broker     *server.Server // none where it is locked down
+	lock       *lockedBroker  // then this
 	env        []string       // of a sink, for the broker
 	js         jetstream.JetStream
 	dir, addr  string // ClickHouse's
@@ -39,7 +40,7 @@ func startStage(t *testing.T) *stage {
 	s := &stage{t: t, dir: t.TempDir(), addr: freeAddr(t)}
 	if locked() {
 		b, o := emptyBroker(t)
-		s.js, s.env = o, b.as("sink")
+		s.lock, s.js, s.env = b, o, b.as("sink")
 		s.startClickHouse()
 		return s
 	}

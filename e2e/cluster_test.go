@@ -34,10 +34,11 @@ func TestClusterLosesLeaders(t *testing.T) {
 		f.cluster.untilReplicated()
 	}
 	stop()
+	end := time.Now()
 	f.ended(load)
 	f.allThere()
-	alerts, _ := f.longestWithoutAlert()
-	t.Logf("%d events, %d kills; the longest time without a new row %s, without an alert %s", f.made.Load(), kills, f.longest, alerts)
+	t.Logf("%d events, %d kills; the longest time without a new row %s, without an alert %s",
+		f.made.Load(), kills, longest(f.without), longest(f.withoutAlert(end)))
 	for name, p := range f.services {
 		p.signal(t, syscall.SIGTERM)
 		if code := p.wait(t); code != 0 {

@@ -28,8 +28,26 @@ type flow struct {
 	raised  atomic.Int64
 	halt    chan struct{}
 	done    chan struct{}
-	longest time.Duration // without a new row
-	at      time.Time     // when that was
+	without []stretch // without a new row
+}
+
+// stretch is a time in which nothing came.
+type stretch struct{ from, to time.Time }
+
+func (s stretch) long() time.Duration { return s.to.Sub(s.from) }
+
+func (s stretch) String() string {
+	return fmt.Sprintf("%s (%s)", s.long().Round(time.Millisecond), s.to.Local().Format("15:04:05"))
+}
+
+// longest is the longest of the stretches.
+func longest(all []stretch) (most stretch) {
+	for _, s := range all {
+		if s.long() > most.long() {
+			most = s
+		}
+	}
+	return most
 }
 
 // exceptionEvery is which event is an exception, three of them in each app: one
@@ -123,8 +141,8 @@ func (f *flow) publish(rate int) *process {
 	return p
 }
 
-// watch measures the longest time without a new row while events come. The clock
-// starts with the first row.
+// watch notes the times without a new row while events come. The clock starts with
+// the first row.
 func (f *flow) watch() (stop func()) {
 	ctx, cancel := context.WithCancel(f.t.Context())
 	var running sync.WaitGroup
@@ -133,10 +151,11 @@ func (f *flow) watch() (stop func()) {
 		for ctx.Err() == nil {
 			if rows, err := f.ask("SELECT count() FROM sluice.events"); err == nil {
 				if n, _ := strconv.Atoi(rows); n > before {
-					if gap := time.Since(since); before > 0 && gap > f.longest {
-						f.longest, f.at = gap, time.Now()
+					now := time.Now()
+					if before > 0 {
+						f.without = append(f.without, stretch{since, now})
 					}
-					before, since = n, time.Now()
+					before, since = n, now
 				}
 			}
 			select {
@@ -222,8 +241,9 @@ func (f *flow) alertsCounted() error {
 	return nil
 }
 
-// longestWithoutAlert is the longest time between two alerts in the stream.
-func (f *flow) longestWithoutAlert() (longest time.Duration, at time.Time) {
+// withoutAlert are the times between two alerts in the stream, up to the end of the
+// load.
+func (f *flow) withoutAlert(end time.Time) (all []stretch) {
 	f.t.Helper()
 	var before time.Time
 	for _, msg := range readAll(f.t, f.js, schemas.StreamAlerts) {
@@ -231,12 +251,15 @@ func (f *flow) longestWithoutAlert() (longest time.Duration, at time.Time) {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		if gap := meta.Timestamp.Sub(before); !before.IsZero() && gap > longest {
-			longest, at = gap, meta.Timestamp
+		if meta.Timestamp.After(end) {
+			break
+		}
+		if !before.IsZero() {
+			all = append(all, stretch{before, meta.Timestamp})
 		}
 		before = meta.Timestamp
 	}
-	return longest, at
+	return all
 }
 
 // ended ends the events, and holds that the publisher had each of them acknowledged.

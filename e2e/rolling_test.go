@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,7 +21,7 @@ const rollingRate = 2000
 // while events come through the door, for ten seconds. With two instances of each a
 // new one is ready before an old one ends, as Kubernetes does it. SLUICE_ROLLING=5m
 // does it for that long, and with one instance too, which is stopped and started.
-func TestRollingRestart(t *testing.T) {
+func TestRollingRestart(t *testing.T) { //nolint:tparallel // one after the other: each wants the machine for itself
 	t.Parallel()
 	lasting, counts := 10*time.Second, []int{2}
 	if d, err := time.ParseDuration(os.Getenv("SLUICE_ROLLING")); err == nil {
@@ -28,7 +29,6 @@ func TestRollingRestart(t *testing.T) {
 	}
 	for _, instances := range counts {
 		t.Run(fmt.Sprintf("instances=%d", instances), func(t *testing.T) {
-			t.Parallel()
 			r := startRolling(t, instances)
 			stop := r.watch()
 			rounds := 0
@@ -36,13 +36,14 @@ func TestRollingRestart(t *testing.T) {
 				r.step(rounds)
 			}
 			stop()
+			end := time.Now()
 			close(r.halt)
 			<-r.done
 			r.allThere()
-			alerts, at := r.longestWithoutAlert()
-			t.Logf("%d events, %d restarts; the longest time without a new row %s (%s), without an alert %s (%s); %d requests were sent again",
-				r.made.Load(), rounds, r.longest.Round(time.Millisecond), r.at.Format("15:04:05"),
-				alerts.Round(time.Millisecond), at.Local().Format("15:04:05"), r.again)
+			rows, rowsNodes := r.split(r.without)
+			alerts, alertsNodes := r.split(r.withoutAlert(end))
+			t.Logf("%d events, %d restarts, %d requests sent again; the longest time without a new row %s, without an alert %s; while nodes of the broker were restarted %s and %s",
+				r.made.Load(), rounds, r.again, longest(rows), longest(alerts), longest(rowsNodes), longest(alertsNodes))
 		})
 	}
 }
@@ -56,6 +57,7 @@ type rolling struct {
 	health    map[string]string
 	addrs     map[string]string // of the doors by instance
 	again     int
+	nodes     []stretch // in which nodes of the broker were restarted
 }
 
 const rollingToken = "rolling-rolling-rolling-rolling-rolling"
@@ -162,7 +164,21 @@ func (r *rolling) roll(n *node) {
 	<-n.done
 	r.cluster.startNode(n)
 	r.cluster.untilReplicated()
+	r.nodes = append(r.nodes, stretch{began, time.Now()})
 	r.t.Logf("%s: %s restarted, in %s", began.Format("15:04:05"), n.name, time.Since(began).Round(time.Millisecond))
+}
+
+// split tells what was when nodes of the broker were restarted from what was when
+// services were alone.
+func (r *rolling) split(all []stretch) (services, nodes []stretch) {
+	for _, s := range all {
+		if slices.ContainsFunc(r.nodes, func(n stretch) bool { return n.from.Before(s.to) && s.from.Before(n.to) }) {
+			nodes = append(nodes, s)
+		} else {
+			services = append(services, s)
+		}
+	}
+	return services, nodes
 }
 
 // post sends the events through one door after the other until one has taken them.

@@ -136,14 +136,25 @@ var fieldNames = [...]string{"pk", "user", "action", "app", "context", "client_i
 
 // field returns which field the key at that index names, -1 for none.
 func (d *Decoder) field(key int) int {
-	name := d.text(key)
-	switch len(name) {
-	case 2, 3, 4, 5, 6, 7, 9:
-		for field, want := range fieldNames {
-			if string(name) == want {
-				return field
-			}
-		}
+	switch string(d.text(key)) {
+	case "pk":
+		return fieldPK
+	case "user":
+		return fieldUser
+	case "action":
+		return fieldAction
+	case "app":
+		return fieldApp
+	case "context":
+		return fieldContext
+	case "client_ip":
+		return fieldClientIP
+	case "created":
+		return fieldCreated
+	case "expires":
+		return fieldExpires
+	case "brand":
+		return fieldBrand
 	}
 	return -1
 }

@@ -69,7 +69,6 @@ type Tape struct {
 	// Tokens are the values and keys in the order of the text; Tokens[0] is the
 	// root. They are valid until the next call of Parse.
 	Tokens []Token
-	stack  []uint32
 	src    []byte
 }
 
@@ -77,7 +76,7 @@ type Tape struct {
 // maxDepth is how many arrays and objects may be open at once. On error the
 // tape is empty.
 func (t *Tape) Parse(src []byte, maxDepth int) error {
-	t.Tokens, t.stack, t.src = t.Tokens[:0], t.stack[:0], src
+	t.Tokens, t.src = t.Tokens[:0], src
 	err := t.parse(src, maxDepth)
 	if err != nil {
 		t.Tokens = t.Tokens[:0]
@@ -144,58 +143,86 @@ func (t *Tape) Text(i int) string {
 	return string(AppendText(nil, t.Bytes(i)))
 }
 
-// parse reads the whole text: a value, what closes behind it, a comma, perhaps a
-// name, and the next value.
+// none is the index of no token.
+const none = math.MaxUint32
+
+// parse reads the whole text: perhaps a name, a value, what closes behind it, a
+// comma, and so on. A container that is open keeps the index of the one around it
+// in its Next.
 func (t *Tape) parse(src []byte, maxDepth int) error {
 	if uint64(len(src)) > math.MaxUint32 {
 		return &SyntaxError{Offset: math.MaxUint32, reason: "text is longer than 4 GiB"}
 	}
-	if !utf8.Valid(src) {
+	plain, ascii := isPlain(src)
+	if !ascii && !utf8.Valid(src) {
 		return &SyntaxError{Offset: invalidUTF8(src), reason: "not UTF-8"}
 	}
-	i := skipSpace(src, 0)
-	for {
-		end, err := t.value(src, i, maxDepth)
-		if err != nil {
+	var err error
+	tokens, n := t.Tokens[:cap(t.Tokens)], 0
+	open, object, depth := uint32(none), false, 0
+	for i := skipSpace(src, 0); ; {
+		if len(tokens)-n < 2 { // room for a name and its value
+			tokens = append(tokens, make([]Token, max(minTokens, len(tokens)))...)
+			t.Tokens = tokens
+		}
+		if object {
+			if i, err = readName(src, i, &tokens[n], n, plain); err != nil {
+				return err
+			}
+			n++
+		}
+		tok := &tokens[n]
+		n++
+		if i, err = readValue(src, i, tok, n, plain); err != nil {
 			return err
 		}
-		opened := len(t.stack) > 0 && t.stack[len(t.stack)-1] == uint32(len(t.Tokens)-1) && t.Tokens[len(t.Tokens)-1].End == 0
-		i = skipSpace(src, end)
-		if !opened || i < len(src) && (src[i] == '}' || src[i] == ']') {
-			if i, err = t.closeAll(src, i); err != nil || len(t.stack) == 0 {
-				return err
+		if tok.Kind >= Object {
+			if depth++; depth > maxDepth {
+				return ErrDepth
 			}
-			i = skipSpace(src, i+1) // behind the comma
-		}
-		if t.Tokens[t.stack[len(t.stack)-1]].Kind == Object {
-			if i, err = t.key(src, i); err != nil {
-				return err
+			tok.Next, open, object = open, uint32(n-1), tok.Kind == Object
+			if i = skipSpace(src, i); i >= len(src) || src[i] != '}' && src[i] != ']' {
+				continue
 			}
 		}
+		for i = skipSpace(src, i); open != none; i = skipSpace(src, i+1) {
+			if i < len(src) && src[i] == ',' {
+				break
+			}
+			top := &tokens[open]
+			if err := closes(src, i, top.Kind); err != nil {
+				return err
+			}
+			open, top.Next, top.End = top.Next, uint32(n), uint32(i+1)
+			object = open != none && tokens[open].Kind == Object
+			depth--
+		}
+		if open == none {
+			t.Tokens = tokens[:n]
+			return atEnd(src, i)
+		}
+		i = skipSpace(src, i+1) // behind the comma
 	}
 }
 
-// value reads a scalar, or the bracket that opens a container, at src[i].
-func (t *Tape) value(src []byte, i, maxDepth int) (end int, err error) {
+// minTokens is for how many tokens a tape has room at first.
+const minTokens = 64
+
+// readValue reads a scalar, or the bracket that opens a container, at src[i] into
+// tok, behind which the token at index next is.
+func readValue(src []byte, i int, tok *Token, next int, plain bool) (end int, err error) {
 	if i >= len(src) {
 		return i, &SyntaxError{Offset: i, reason: "text ends too early"}
 	}
-	tok := Token{Start: uint32(i), Next: uint32(len(t.Tokens) + 1)}
+	tok.Start, tok.Next, tok.Key, tok.Escaped = uint32(i), uint32(next), false, false
 	switch c := src[i]; {
 	case c == '"':
 		tok.Kind = String
-		end, tok.Escaped, err = scanString(src, i)
-	case c == '{' || c == '[':
-		if len(t.stack) >= maxDepth {
-			return i, ErrDepth
-		}
-		t.stack = append(t.stack, uint32(len(t.Tokens)))
-		tok.Kind = Object
-		if c == '[' {
-			tok.Kind = Array
-		}
-		t.Tokens = append(t.Tokens, tok)
-		return i + 1, nil
+		end, tok.Escaped, err = scanString(src, i, plain)
+	case c == '{':
+		tok.Kind, end = Object, i+1
+	case c == '[':
+		tok.Kind, end = Array, i+1
 	case c == '-' || '0' <= c && c <= '9':
 		tok.Kind = Number
 		end, err = scanNumber(src, i)
@@ -212,62 +239,49 @@ func (t *Tape) value(src []byte, i, maxDepth int) (end int, err error) {
 		return i, &SyntaxError{Offset: i, reason: "expected a value"}
 	}
 	tok.End = uint32(end)
-	t.Tokens = append(t.Tokens, tok)
 	return end, err
 }
 
-// closeAll closes the containers that end at src[i] and behind it, and returns the
-// offset of the comma that follows; of the end of the text if all are closed.
-func (t *Tape) closeAll(src []byte, i int) (int, error) {
-	for len(t.stack) > 0 {
-		if i >= len(src) {
-			return i, &SyntaxError{Offset: i, reason: "text ends too early"}
-		}
-		c := src[i]
-		if c == ',' {
-			return i, nil
-		}
-		top := &t.Tokens[t.stack[len(t.stack)-1]]
-		switch {
-		case c != '}' && c != ']':
-			return i, &SyntaxError{Offset: i, reason: "expected a comma or the end of the array or object"}
-		case (c == '}') != (top.Kind == Object):
-			return i, &SyntaxError{Offset: i, reason: "bracket does not match"}
-		}
-		top.End, top.Next = uint32(i+1), uint32(len(t.Tokens))
-		t.stack = t.stack[:len(t.stack)-1]
-		i = skipSpace(src, i+1)
-	}
-	if i < len(src) {
-		return i, &SyntaxError{Offset: i, reason: "text after the value"}
-	}
-	return i, nil
-}
-
-// key reads a member's name and the colon behind it, up to its value.
-func (t *Tape) key(src []byte, i int) (int, error) {
-	if i >= len(src) {
+// readName reads a member's name at src[i] into tok, which has that index, and the
+// colon behind it, up to its value.
+func readName(src []byte, i int, tok *Token, index int, plain bool) (end int, err error) {
+	switch {
+	case i >= len(src):
 		return i, &SyntaxError{Offset: i, reason: "text ends too early"}
-	}
-	if src[i] != '"' {
+	case src[i] != '"':
 		return i, &SyntaxError{Offset: i, reason: "expected a member name"}
 	}
-	end, escaped, err := scanString(src, i)
-	if err != nil {
-		return end, err
+	tok.Start, tok.Next, tok.Kind, tok.Key = uint32(i), uint32(index+1), String, true
+	if i, tok.Escaped, err = scanString(src, i, plain); err != nil {
+		return i, err
 	}
-	t.Tokens = append(t.Tokens, Token{
-		Start: uint32(i), End: uint32(end), Next: uint32(len(t.Tokens) + 1),
-		Kind: String, Key: true, Escaped: escaped,
-	})
-	i = end
-	if i < len(src) && src[i] <= ' ' {
-		i = skipSpace(src, i)
-	}
+	tok.End = uint32(i)
+	i = skipSpace(src, i)
 	if i >= len(src) || src[i] != ':' {
 		return i, &SyntaxError{Offset: i, reason: "expected a colon"}
 	}
 	return skipSpace(src, i+1), nil
+}
+
+// closes tells what is wrong with src[i] where a container of that kind may end.
+func closes(src []byte, i int, kind Kind) error {
+	switch {
+	case i >= len(src):
+		return &SyntaxError{Offset: i, reason: "text ends too early"}
+	case src[i] != '}' && src[i] != ']':
+		return &SyntaxError{Offset: i, reason: "expected a comma or the end of the array or object"}
+	case (src[i] == '}') != (kind == Object):
+		return &SyntaxError{Offset: i, reason: "bracket does not match"}
+	}
+	return nil
+}
+
+// atEnd tells whether the text is over at src[i].
+func atEnd(src []byte, i int) error {
+	if i < len(src) {
+		return &SyntaxError{Offset: i, reason: "text after the value"}
+	}
+	return nil
 }
 
 // invalidUTF8 returns the offset of the first byte that is not UTF-8.

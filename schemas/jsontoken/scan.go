@@ -1,45 +1,77 @@
 package jsontoken
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
 
 func skipSpace(src []byte, i int) int {
-	for i < len(src) && (src[i] == ' ' || src[i] == '\n' || src[i] == '\t' || src[i] == '\r') {
+	for i < len(src) && src[i] <= ' ' && blanks&(1<<src[i]) != 0 {
 		i++
 	}
 	return i
 }
 
+// blanks has a bit for each byte that is white space.
+const blanks = 1<<' ' | 1<<'\n' | 1<<'\t' | 1<<'\r'
+
 // Eight bytes at once: each of them is this byte.
 const (
 	ones   = 0x0101010101010101
 	highs  = 0x80 * ones
-	quotes = '"' * ones
-	slants = '\\' * ones
 	spaces = ' ' * ones
+	slants = '\\' * ones
+	// A quote with this bit flipped is a space, and control characters are control
+	// characters still.
+	flips = ('"' ^ ' ') * ones
 )
 
 // special has the high bit set of the first byte of the word that does not stand
 // for itself inside a string: a quote, a backslash, a control character. Bytes
 // behind that one may be marked in error.
 func special(word uint64) uint64 {
-	quote, slant := word^quotes, word^slants
-	return ((quote-ones)&^quote | (slant-ones)&^slant | (word-spaces)&^word) & highs
+	return ((word ^ flips - spaces - ones) | (word ^ slants - ones)) &^ word & highs
+}
+
+// isPlain reports whether in the strings of a text every byte stands for itself:
+// it has no backslash and no control character; and whether it is ASCII.
+func isPlain(src []byte) (plain, ascii bool) {
+	var controls, wide uint64
+	rest := src
+	for ; len(rest) >= 32; rest = rest[32:] {
+		a, b := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
+		c, d := binary.LittleEndian.Uint64(rest[16:]), binary.LittleEndian.Uint64(rest[24:])
+		controls |= (a - spaces) | (b - spaces) | (c - spaces) | (d - spaces)
+		wide |= a | b | c | d
+	}
+	for _, c := range rest {
+		controls |= uint64(c) - ' '
+		wide |= uint64(c)
+	}
+	ascii = wide&highs == 0
+	return ascii && controls&highs == 0 && bytes.IndexByte(src, '\\') < 0, ascii
 }
 
 // scanString reads the string that opens at src[i] and returns the offset
 // behind its closing quote.
-func scanString(src []byte, i int) (end int, escaped bool, err error) {
+func scanString(src []byte, i int, plain bool) (end int, escaped bool, err error) {
+	if plain {
+		if n := bytes.IndexByte(src[i+1:], '"'); n >= 0 {
+			return i + n + 2, false, nil
+		}
+		return len(src), false, &SyntaxError{Offset: len(src), reason: "string does not end"}
+	}
 	for i++; ; {
-		for i+8 <= len(src) {
-			if found := special(binary.LittleEndian.Uint64(src[i:])); found != 0 {
-				i += bits.TrailingZeros64(found) / 8
+		rest := src[i:]
+		for len(rest) >= 8 {
+			if found := special(binary.LittleEndian.Uint64(rest)); found != 0 {
+				rest = rest[bits.TrailingZeros64(found)/8:]
 				break
 			}
-			i += 8
+			rest = rest[8:]
 		}
+		i = len(src) - len(rest)
 		if i >= len(src) {
 			return i, escaped, &SyntaxError{Offset: i, reason: "string does not end"}
 		}

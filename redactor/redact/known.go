@@ -9,6 +9,7 @@ const (
 	knownSets = 128 // a power of two; an organisation's events repeat some hundred texts
 	knownWays = 4   // texts that may share a place
 	knownText = 160 // bytes; a longer text is searched each time
+	knownOnce = 1024
 )
 
 // knownTexts remembers texts of events, as they stand in the JSON, in which there
@@ -22,6 +23,9 @@ type knownTexts struct {
 		texts [knownWays][knownText]byte
 	}
 	turn uint8 // the way that is given up next
+	// once are tags of texts that came once: most of these, identifiers and times,
+	// never come again, and would push out those that do.
+	once [knownOnce]uint32
 }
 
 // tagOf is the tag of a text, by its hash and whether it is read as a query string.
@@ -36,19 +40,24 @@ func tagOf(sum uint64, form bool) uint32 {
 // has reports whether the text with that hash is known.
 func (k *knownTexts) has(sum uint64, text []byte, form bool) bool {
 	set, tag := &k.sets[sum%knownSets], tagOf(sum, form)
-	for way := range knownWays {
-		if set.tags[way] == tag && string(set.texts[way][:set.sizes[way]]) == string(text) {
-			return true
+	for way := range &set.tags {
+		if set.tags[way] == tag {
+			return string(set.texts[way][:min(set.sizes[way], knownText)]) == string(text)
 		}
 	}
 	return false
 }
 
-// add remembers a text, in the place of another.
+// add remembers a text that comes for the second time, in the place of another.
 func (k *knownTexts) add(sum uint64, text []byte, form bool) {
+	tag := tagOf(sum, form)
+	if once := &k.once[sum%knownOnce]; *once != tag {
+		*once = tag
+		return
+	}
 	k.turn++
 	set, way := &k.sets[sum%knownSets], k.turn%knownWays
-	set.tags[way], set.sizes[way] = tagOf(sum, form), uint8(copy(set.texts[way][:], text))
+	set.tags[way], set.sizes[way] = tag, uint8(copy(set.texts[way][:], text))
 }
 
 // hash spreads short texts over the places of a cache, by their first and last

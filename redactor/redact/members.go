@@ -101,7 +101,7 @@ func (w *walk) holdsSecret(d *document, i uint32, place, parent *frame) bool {
 	if place.name.class&name.PairWhole != 0 {
 		return w.membersOf(d, parent, place.key)&namesField != 0
 	}
-	return (d.is(place.key, "data") || d.is(place.key, "stringData")) && w.membersOf(d, parent, place.key)&kubernetesSecret != 0
+	return place.name.signs&dataName != 0 && w.membersOf(d, parent, place.key)&kubernetesSecret != 0
 }
 
 // longestName is how long a text can be that names something.
@@ -129,13 +129,11 @@ func (w *walk) value(d *document, i uint32, depth int, place, parent *frame) {
 	}
 	if by, ok := w.judge(d, i, depth, place, parent); ok {
 		w.mask(d, tok, depth, place, by)
-	} else if tok.Kind == jsontoken.String && !(place.name.fixed && w.contract && depth == 0 && len(d.open) == 1) {
+	} else if tok.Kind == jsontoken.String && !(place.name.signs&fixedName != 0 && w.isFixed(d, depth)) {
 		form := place.args || place.name.class&name.QueryString != 0
 		argument := parent.array && w.argument(d, i, depth, parent)
-		if (w.search(d, tok, depth, form) || argument) && depth == 0 {
-			w.apply()
-			w.report.add(w, place, w.edits)
-			w.edits = w.edits[:0]
+		if (w.search(d, &tok, depth, form) || argument) && depth == 0 {
+			w.note(place)
 		}
 	}
 	if parent.array {

@@ -11,12 +11,26 @@ import (
 type decision struct {
 	class name.Class
 	by    rule
-	// fixed tells that it names a field of the contract whose form is checked, so
-	// that it holds no text: a UUID, a time, an address.
-	fixed bool
-	// suspect tells that the name may hold a credential itself.
-	suspect bool
+	signs nameSigns
 }
+
+// nameSigns is what there is to know of a name besides, as a set of bits.
+type nameSigns uint8
+
+const (
+	// fixedName names a field of the contract whose form is checked, so that it holds
+	// no text: a UUID, a time, an address.
+	fixedName nameSigns = 1 << iota
+	// suspectName may hold a credential itself.
+	suspectName
+	// plainName says nothing about what a scalar below it is.
+	plainName
+	// dataName is where a Secret of Kubernetes has its secrets.
+	dataName
+)
+
+// telling are the classes of which a name must have one to matter to a scalar.
+const telling = name.Secret | name.Perhaps | name.InQuery | name.OAuth | name.PairValue | name.QueryString | name.Args
 
 const (
 	cacheSlots = 1024 // a power of two; an organisation's events have some hundred names
@@ -24,15 +38,24 @@ const (
 	cachedName = 40   // bytes; a longer name is decided each time
 )
 
-// nameCache remembers decisions: every event has the same few dozen names.
+// nameCache remembers decisions: every event has the same few dozen names, mostly
+// in the same order.
 type nameCache struct {
-	slots [cacheSlots]struct {
-		decision
+	slots [cacheSlots]nameSlot
+	last  uint16 // the slot of the member that came last
+}
 
-		text [cachedName]byte
-		size uint8
-		used bool
-	}
+type nameSlot struct {
+	decision
+
+	text [cachedName]byte
+	size uint8
+	used bool
+	next uint16 // the slot of the member that came behind it the last time
+}
+
+func (n *nameSlot) holds(text []byte) bool {
+	return n.used && string(n.text[:n.size]) == string(text)
 }
 
 // decide decides about a name, given with its escapes resolved.
@@ -40,29 +63,61 @@ func (w *walk) decide(text []byte) decision {
 	if len(text) > cachedName {
 		return w.decideAnew(text)
 	}
+	return w.cache.slots[w.slot(text)].decision
+}
+
+// decideMember is decide for the name of a member.
+func (w *walk) decideMember(text []byte) decision {
+	c := &w.cache
+	guess := c.slots[c.last%cacheSlots].next % cacheSlots
+	if n := &c.slots[guess]; n.holds(text) {
+		c.last = guess
+		return n.decision
+	}
+	if len(text) > cachedName {
+		return w.decideAnew(text)
+	}
+	at := w.slot(text)
+	c.slots[c.last%cacheSlots].next, c.last = at, at
+	return c.slots[at].decision
+}
+
+// unsuspect notes that there is no credential in the name of the member that came
+// last.
+func (w *walk) unsuspect(text []byte) {
+	if n := &w.cache.slots[w.cache.last%cacheSlots]; n.holds(text) {
+		n.signs &^= suspectName
+	}
+}
+
+// slot is where the decision about a name stands in the cache.
+func (w *walk) slot(text []byte) uint16 {
 	set := hash(text) % cacheSlots &^ (cacheWays - 1)
-	slot := &w.cache.slots[set]
+	at := set
 	for way := range uint64(cacheWays) {
-		slot = &w.cache.slots[set+way]
-		if !slot.used {
+		at = set + way
+		if n := &w.cache.slots[at]; !n.used {
 			break
-		}
-		if string(slot.text[:slot.size]) == string(text) {
-			return slot.decision
+		} else if n.holds(text) {
+			return uint16(at)
 		}
 	}
-	d := w.decideAnew(text)
-	slot.used, slot.size, slot.decision = true, uint8(copy(slot.text[:], text)), d
-	return d
+	n, d := &w.cache.slots[at], w.decideAnew(text)
+	n.used, n.size, n.decision = true, uint8(copy(n.text[:], text)), d
+	return uint16(at)
 }
 
 func (w *walk) decideAnew(text []byte) decision {
 	d := decision{class: name.Classify(text), by: ruleKey}
 	switch string(text) {
 	case "pk", "action", "client_ip", "created", "expires":
-		d.fixed = true
+		d.signs = fixedName
+	case "data", "stringData":
+		d.signs = dataName
 	}
-	d.suspect = len(text) >= shortestCredential || bytes.ContainsAny(text, "=:@%/")
+	if len(text) >= shortestCredential || bytes.ContainsAny(text, "=:@%/") {
+		d.signs |= suspectName
+	}
 	if len(w.engine.policy.keys) > 0 {
 		w.words = append(name.AppendWords(append(w.words[:0], ' '), text), ' ')
 		for _, k := range w.engine.policy.keys {
@@ -71,6 +126,9 @@ func (w *walk) decideAnew(text []byte) decision {
 				break
 			}
 		}
+	}
+	if d.class&telling == 0 {
+		d.signs |= plainName
 	}
 	return d
 }
@@ -98,10 +156,9 @@ func (w *walk) decideEncoded(text []byte) decision {
 // nameText returns the text of the name at token i of the document, valid until
 // the next call.
 func (w *walk) nameText(d *document, tok jsontoken.Token) []byte {
-	quoted := d.layer.text[tok.Start:tok.End]
 	if !tok.Escaped {
-		return quoted[1 : len(quoted)-1]
+		return d.layer.text[tok.Start+1 : tok.End-1]
 	}
-	w.name = jsontoken.AppendText(w.name[:0], quoted)
+	w.name = jsontoken.AppendText(w.name[:0], d.layer.text[tok.Start:tok.End])
 	return w.name
 }

@@ -186,6 +186,7 @@ func (e *Engine) run(dst, src []byte, decode func(*walk, []byte) error) (result 
 		return Result{}, &schemas.Rejection{Reason: schemas.ReasonTooLarge}
 	}
 	w, _ := e.scratch.Get().(*walk)
+	w.src = src // release goes by its size
 	if err := decode(w, src); err != nil {
 		w.release()
 		return Result{}, err

@@ -107,6 +107,7 @@ func (w *walk) run() error {
 // frame; only documents inside strings recurse, up to maxNesting.
 func (w *walk) visit(d *document, depth int) error {
 	d.open = d.open[:0]
+	follows := depth == 0 && len(w.engine.policy.paths) > 0
 	for i := uint32(0); i < uint32(len(d.tokens)); i++ {
 		for len(d.open) > 0 && d.open[len(d.open)-1].end == i {
 			d.open = d.open[:len(d.open)-1]
@@ -115,18 +116,26 @@ func (w *walk) visit(d *document, depth int) error {
 		var parent *frame
 		if i > 0 {
 			parent = &d.open[len(d.open)-1]
-			place = frame{under: parent.under, args: parent.args}
 			if parent.array {
-				place.name, place.at, place.pairs = parent.name, parent.next, true
+				place = frame{under: parent.under, args: parent.args, name: parent.name, at: parent.next, pairs: true}
 				parent.next++
 			} else {
-				w.member(d, i, depth, &place)
+				var decided decision
+				if i, decided = w.plain(d, i, depth, parent, follows); w.tooLarge() {
+					return errTooLarge
+				}
+				if i == parent.end {
+					i--
+					continue
+				}
+				place = frame{under: parent.under, args: parent.args, key: i, name: decided}
+				w.searchName(d, i, depth, &place)
 				i++
 			}
 			place.under = place.under || place.name.class&name.Secret != 0
 			place.args = place.args || parent.request && place.name.class&name.Args != 0
 		}
-		if depth == 0 && len(w.engine.policy.paths) > 0 {
+		if follows {
 			w.follow(d, &place, parent)
 		}
 		place.under = place.under || w.holdsSecret(d, i, &place, parent)
@@ -134,18 +143,73 @@ func (w *walk) visit(d *document, depth int) error {
 			continue
 		}
 		w.value(d, i, depth, &place, parent)
-		if len(w.dst)-w.first > schemas.MaxPayloadBytes { // masks are longer than what they cover
-			return &schemas.Rejection{Reason: schemas.ReasonTooLarge}
+		if w.tooLarge() {
+			return errTooLarge
 		}
 	}
 	return nil
 }
 
-// member decides about the name at token i, and masks what is a secret in it.
-func (w *walk) member(d *document, i uint32, depth int, place *frame) {
+var errTooLarge = &schemas.Rejection{Reason: schemas.ReasonTooLarge}
+
+// tooLarge tells that the clean text has outgrown the broker: masks are longer than
+// what they cover.
+func (w *walk) tooLarge() bool { return len(w.dst)-w.first > schemas.MaxPayloadBytes }
+
+// plain goes over the usual members of the object that is open, from that at token
+// i on: those whose names say nothing about their scalars. It returns the first one
+// that is not, with what its name tells, or the end of the object.
+func (w *walk) plain(d *document, i uint32, depth int, object *frame, follows bool) (uint32, decision) {
+	for tokens, text := d.tokens, d.layer.text; i < object.end; i += 2 {
+		named, tok := &tokens[i], &tokens[i+1]
+		var decided decision
+		if named.Escaped {
+			decided = w.decideMember(w.nameText(d, *named))
+		} else {
+			decided = w.decideMember(text[named.Start+1 : named.End-1])
+		}
+		if decided.signs&(plainName|suspectName) != plainName || tok.Kind >= jsontoken.Object || object.under || follows {
+			return i, decided
+		}
+		if tok.Kind != jsontoken.String || decided.signs&fixedName != 0 && w.isFixed(d, depth) {
+			continue
+		}
+		if w.search(d, tok, depth, object.args) && depth == 0 {
+			w.note(&frame{key: i})
+			if w.tooLarge() {
+				return i, decided
+			}
+		}
+	}
+	return i, decision{}
+}
+
+// isFixed reports whether fields of the contract stand in the container that is
+// open.
+func (w *walk) isFixed(d *document, depth int) bool {
+	return w.contract && depth == 0 && len(d.open) == 1
+}
+
+// note writes and reports what was found at the place.
+func (w *walk) note(place *frame) {
+	w.apply()
+	w.report.add(w, place, w.edits)
+	w.edits = w.edits[:0]
+}
+
+// searchName masks what is a secret in the name at token i.
+func (w *walk) searchName(d *document, i uint32, depth int, place *frame) {
+	if place.name.signs&suspectName == 0 {
+		return
+	}
 	tok := d.tokens[i]
-	place.key, place.name = i, w.decide(w.nameText(d, tok))
-	if !place.name.suspect || !w.search(d, tok, depth, false) || depth > 0 {
+	if !w.search(d, &tok, depth, false) {
+		if depth == 0 {
+			w.unsuspect(w.nameText(d, tok))
+		}
+		return
+	}
+	if depth > 0 {
 		return
 	}
 	w.copy(tok.Start)
@@ -177,7 +241,7 @@ func (w *walk) enter(d *document, i uint32, place *frame) bool {
 
 // search finds the secrets in the string that is the token, a value or a name,
 // and reports whether there are any.
-func (w *walk) search(d *document, tok jsontoken.Token, depth int, form bool) bool {
+func (w *walk) search(d *document, tok *jsontoken.Token, depth int, form bool) bool {
 	if tok.End-tok.Start < shortestText+2 {
 		return false
 	}
@@ -190,7 +254,7 @@ func (w *walk) search(d *document, tok jsontoken.Token, depth int, form bool) bo
 		}
 	}
 	before := len(w.edits)
-	text := d.text(tok, &w.layers[depth][0])
+	text := d.text(*tok, &w.layers[depth][0])
 	if len(w.engine.policy.values) > 0 {
 		w.searchPatterns(text)
 	}
@@ -256,6 +320,9 @@ func (w *walk) size() int {
 // hundred times what a usual event needs.
 const maxKeptBytes = 2 << 20
 
+// smallEvent is how large an event may be so that it cannot have needed that much.
+const smallEvent = 16 << 10
+
 // release gives the memory back, without what it points to of the event, so that
 // a payload is not held longer than its event. What was decoded of it in scratch
 // memory is overwritten by the next.
@@ -263,12 +330,13 @@ func (w *walk) release() {
 	clear(w.event.Extra)
 	clear(w.digests)
 	w.event = schemas.Event{Extra: w.event.Extra[:0]}
+	src := w.src
 	w.src, w.dst, w.edits = nil, nil, w.edits[:0]
 	for i := range w.docs {
 		w.docs[i].layer, w.docs[i].tokens = layer{}, nil
 		w.scanners[i].l, w.scanners[i].text = layer{}, nil
 	}
-	if w.size() <= maxKeptBytes {
+	if len(src) <= smallEvent || w.size() <= maxKeptBytes {
 		w.engine.scratch.Put(w)
 	}
 }

@@ -42,7 +42,19 @@ const (
 // in the same order.
 type nameCache struct {
 	slots [cacheSlots]nameSlot
-	last  uint16 // the slot of the member that came last
+	// last and before are the slots of the members that came last, and next has by
+	// these the one that came behind them the last time.
+	last, before uint16
+	next         [cacheSlots]uint16
+}
+
+// followed is where next has what came behind the last members.
+func (c *nameCache) followed() *uint16 {
+	return &c.next[(c.last^c.before<<4)%cacheSlots]
+}
+
+func (c *nameCache) came(slot uint16) {
+	c.before, c.last = c.last, slot
 }
 
 type nameSlot struct {
@@ -51,7 +63,6 @@ type nameSlot struct {
 	text [cachedName]byte
 	size uint8
 	used bool
-	next uint16 // the slot of the member that came behind it the last time
 }
 
 func (n *nameSlot) holds(text []byte) bool {
@@ -69,17 +80,17 @@ func (w *walk) decide(text []byte) decision {
 // decideMember is decide for the name of a member.
 func (w *walk) decideMember(text []byte) decision {
 	c := &w.cache
-	guess := c.slots[c.last%cacheSlots].next % cacheSlots
-	if n := &c.slots[guess]; n.holds(text) {
-		c.last = guess
+	next := c.followed()
+	if n := &c.slots[*next%cacheSlots]; n.holds(text) {
+		c.came(*next)
 		return n.decision
 	}
 	if len(text) > cachedName {
 		return w.decideAnew(text)
 	}
-	at := w.slot(text)
-	c.slots[c.last%cacheSlots].next, c.last = at, at
-	return c.slots[at].decision
+	*next = w.slot(text)
+	c.came(*next)
+	return c.slots[*next%cacheSlots].decision
 }
 
 // unsuspect notes that there is no credential in the name of the member that came

@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"slices"
 	"strconv"
 
 	"sluice/schemas/jsontoken"
@@ -16,8 +17,8 @@ const maxPointerBytes = 16 << 10
 type report struct {
 	pointers []byte // one behind the other
 	entries  []entry
-	counts   []int // by rule
-	counted  bool
+	counts   []int  // by rule
+	counted  []rule // those of which there are some
 	size     int // of the pointers as JSON
 	more     bool
 }
@@ -29,10 +30,10 @@ type entry struct {
 }
 
 func (r *report) begin() {
-	if r.counted {
-		clear(r.counts)
+	for _, by := range r.counted {
+		r.counts[by] = 0
 	}
-	*r = report{pointers: r.pointers[:0], entries: r.entries[:0], counts: r.counts}
+	*r = report{pointers: r.pointers[:0], entries: r.entries[:0], counts: r.counts, counted: r.counted[:0]}
 }
 
 // add notes what was masked in the value, or the name, at place.
@@ -40,9 +41,12 @@ func (r *report) add(w *walk, place *frame, edits []edit) {
 	if len(r.counts) < len(w.engine.rules) {
 		r.counts = make([]int, len(w.engine.rules))
 	}
-	r.counted = true
 	for i := range edits {
-		r.counts[edits[i].by]++
+		by := edits[i].by
+		if r.counts[by] == 0 {
+			r.counted = append(r.counted, by)
+		}
+		r.counts[by]++
 	}
 	if r.more {
 		return
@@ -135,13 +139,13 @@ func (r *report) result(out *Result, rules []Rule) {
 			out.Masked[i] = Mask{Pointer: all[e.start:e.end], Rule: rules[e.by].Name, Fingerprint: e.digest}
 		}
 	}
-	if !r.counted {
+	if len(r.counted) == 0 {
 		return
 	}
-	for by, n := range r.counts {
-		if n > 0 {
-			out.Counts = append(out.Counts, Count{Rule: rules[by].Name, Masked: n})
-		}
+	slices.Sort(r.counted)
+	out.Counts = make([]Count, len(r.counted))
+	for i, by := range r.counted {
+		out.Counts[i] = Count{Rule: rules[by].Name, Masked: r.counts[by]}
 	}
 }
 

@@ -70,6 +70,8 @@ type Tape struct {
 	// root. They are valid until the next call of Parse.
 	Tokens []Token
 	src    []byte
+	quotes []uint64 // a bit for each byte that is a quote, if plain
+	plain  bool     // every byte of a string stands for itself
 }
 
 // Parse reads src, which must stay unchanged while the tape is in use.
@@ -153,8 +155,7 @@ func (t *Tape) parse(src []byte, maxDepth int) error {
 	if uint64(len(src)) > math.MaxUint32 {
 		return &SyntaxError{Offset: math.MaxUint32, reason: "text is longer than 4 GiB"}
 	}
-	plain, ascii := isPlain(src)
-	if !ascii && !utf8.Valid(src) {
+	if !t.mark(src) && !utf8.Valid(src) {
 		return &SyntaxError{Offset: invalidUTF8(src), reason: "not UTF-8"}
 	}
 	var err error
@@ -166,14 +167,14 @@ func (t *Tape) parse(src []byte, maxDepth int) error {
 			t.Tokens = tokens
 		}
 		if object {
-			if i, err = readName(src, i, &tokens[n], n, plain); err != nil {
+			if i, err = t.readName(src, i, &tokens[n], n); err != nil {
 				return err
 			}
 			n++
 		}
 		tok := &tokens[n]
 		n++
-		if i, err = readValue(src, i, tok, n, plain); err != nil {
+		if i, err = t.readValue(src, i, tok, n); err != nil {
 			return err
 		}
 		if tok.Kind >= Object {
@@ -210,7 +211,7 @@ const minTokens = 64
 
 // readValue reads a scalar, or the bracket that opens a container, at src[i] into
 // tok, behind which the token at index next is.
-func readValue(src []byte, i int, tok *Token, next int, plain bool) (end int, err error) {
+func (t *Tape) readValue(src []byte, i int, tok *Token, next int) (end int, err error) {
 	if i >= len(src) {
 		return i, &SyntaxError{Offset: i, reason: "text ends too early"}
 	}
@@ -218,7 +219,7 @@ func readValue(src []byte, i int, tok *Token, next int, plain bool) (end int, er
 	switch c := src[i]; {
 	case c == '"':
 		tok.Kind = String
-		end, tok.Escaped, err = scanString(src, i, plain)
+		end, tok.Escaped, err = t.scanString(src, i)
 	case c == '{':
 		tok.Kind, end = Object, i+1
 	case c == '[':
@@ -244,7 +245,7 @@ func readValue(src []byte, i int, tok *Token, next int, plain bool) (end int, er
 
 // readName reads a member's name at src[i] into tok, which has that index, and the
 // colon behind it, up to its value.
-func readName(src []byte, i int, tok *Token, index int, plain bool) (end int, err error) {
+func (t *Tape) readName(src []byte, i int, tok *Token, index int) (end int, err error) {
 	switch {
 	case i >= len(src):
 		return i, &SyntaxError{Offset: i, reason: "text ends too early"}
@@ -252,7 +253,7 @@ func readName(src []byte, i int, tok *Token, index int, plain bool) (end int, er
 		return i, &SyntaxError{Offset: i, reason: "expected a member name"}
 	}
 	tok.Start, tok.Next, tok.Kind, tok.Key = uint32(i), uint32(index+1), String, true
-	if i, tok.Escaped, err = scanString(src, i, plain); err != nil {
+	if i, tok.Escaped, err = t.scanString(src, i); err != nil {
 		return i, err
 	}
 	tok.End = uint32(i)

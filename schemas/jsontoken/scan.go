@@ -21,6 +21,7 @@ const (
 	ones   = 0x0101010101010101
 	highs  = 0x80 * ones
 	spaces = ' ' * ones
+	quotes = '"' * ones
 	slants = '\\' * ones
 	// A quote with this bit flipped is a space, and control characters are control
 	// characters still.
@@ -34,34 +35,77 @@ func special(word uint64) uint64 {
 	return ((word ^ flips - spaces - ones) | (word ^ slants - ones)) &^ word & highs
 }
 
-// isPlain reports whether in the strings of a text every byte stands for itself:
-// it has no backslash and no control character; and whether it is ASCII.
-func isPlain(src []byte) (plain, ascii bool) {
+// mark sets a bit in t.quotes for each byte of src that is a quote, and tells whether
+// in its strings every byte stands for itself: there is no backslash and no control
+// character, and all is ASCII. The bits are right only then.
+func (t *Tape) mark(src []byte) (ascii bool) {
+	t.quotes = t.quotes[:0]
 	var controls, wide uint64
 	rest := src
-	for ; len(rest) >= 32; rest = rest[32:] {
+	for ; len(rest) >= 64; rest = rest[64:] {
 		a, b := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
 		c, d := binary.LittleEndian.Uint64(rest[16:]), binary.LittleEndian.Uint64(rest[24:])
-		controls |= (a - spaces) | (b - spaces) | (c - spaces) | (d - spaces)
-		wide |= a | b | c | d
+		e, f := binary.LittleEndian.Uint64(rest[32:]), binary.LittleEndian.Uint64(rest[40:])
+		g, h := binary.LittleEndian.Uint64(rest[48:]), binary.LittleEndian.Uint64(rest[56:])
+		controls |= (a - spaces) | (b - spaces) | (c - spaces) | (d - spaces) | (e - spaces) | (f - spaces) | (g - spaces) | (h - spaces)
+		wide |= a | b | c | d | e | f | g | h
+		t.quotes = append(t.quotes, quoteBits(a)|quoteBits(b)<<8|quoteBits(c)<<16|quoteBits(d)<<24|
+			quoteBits(e)<<32|quoteBits(f)<<40|quoteBits(g)<<48|quoteBits(h)<<56)
 	}
-	for _, c := range rest {
+	var last uint64
+	for i, c := range rest {
 		controls |= uint64(c) - ' '
 		wide |= uint64(c)
+		if c == '"' {
+			last |= 1 << i
+		}
 	}
+	t.quotes = append(t.quotes, last)
 	ascii = wide&highs == 0
-	return ascii && controls&highs == 0 && bytes.IndexByte(src, '\\') < 0, ascii
+	t.plain = ascii && controls&highs == 0 && bytes.IndexByte(src, '\\') < 0
+	return ascii
+}
+
+// quoteBits has a bit for each of eight bytes of ASCII, the first one lowest, that is
+// a quote: the high bits of those that are, gathered in the high byte.
+func quoteBits(word uint64) uint64 {
+	const gather = 1<<56 | 1<<49 | 1<<42 | 1<<35 | 1<<28 | 1<<21 | 1<<14 | 1<<7
+	return (^((word ^ quotes) + 0x7f*ones) & highs >> 7) * gather >> 56
+}
+
+// nextQuote is the offset of the first quote at or behind i, -1 if there is none.
+func (t *Tape) nextQuote(i int) int {
+	at := i >> 6
+	if at >= len(t.quotes) {
+		return -1
+	}
+	if bit := t.quotes[at] >> (i & 63); bit != 0 {
+		return i + bits.TrailingZeros64(bit)
+	}
+	for at++; at < len(t.quotes); at++ {
+		if bit := t.quotes[at]; bit != 0 {
+			return at<<6 + bits.TrailingZeros64(bit)
+		}
+	}
+	return -1
 }
 
 // scanString reads the string that opens at src[i] and returns the offset
 // behind its closing quote.
-func scanString(src []byte, i int, plain bool) (end int, escaped bool, err error) {
-	if plain {
-		if n := bytes.IndexByte(src[i+1:], '"'); n >= 0 {
-			return i + n + 2, false, nil
+func (t *Tape) scanString(src []byte, i int) (end int, escaped bool, err error) {
+	if t.plain {
+		if end = t.nextQuote(i + 1); end >= 0 {
+			return end + 1, false, nil
 		}
-		return len(src), false, &SyntaxError{Offset: len(src), reason: "string does not end"}
+		return len(src), false, errString(len(src))
 	}
+	return scanEscaped(src, i)
+}
+
+func errString(at int) error { return &SyntaxError{Offset: at, reason: "string does not end"} }
+
+// scanEscaped is scanString for a text that may have escapes.
+func scanEscaped(src []byte, i int) (end int, escaped bool, err error) {
 	for i++; ; {
 		rest := src[i:]
 		for len(rest) >= 8 {
@@ -73,7 +117,7 @@ func scanString(src []byte, i int, plain bool) (end int, escaped bool, err error
 		}
 		i = len(src) - len(rest)
 		if i >= len(src) {
-			return i, escaped, &SyntaxError{Offset: i, reason: "string does not end"}
+			return i, escaped, errString(i)
 		}
 		switch c := src[i]; {
 		case c == '"':

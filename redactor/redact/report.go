@@ -19,7 +19,7 @@ type report struct {
 	entries  []entry
 	counts   []int  // by rule
 	counted  []rule // those of which there are some
-	size     int // of the pointers as JSON
+	size     int    // of the pointers as JSON
 	more     bool
 }
 

@@ -134,8 +134,15 @@ const (
 
 var fieldNames = [...]string{"pk", "user", "action", "app", "context", "client_ip", "created", "expires", "brand"}
 
+// longestField is how long the longest name of a field is, with quotes and with each
+// letter as an escape.
+const longestField = 2 + uint32(len("client_ip")*len(`\u0000`))
+
 // field returns which field the key at that index names, -1 for none.
 func (d *Decoder) field(key int) int {
+	if name := d.Tape.Tokens[key]; name.End-name.Start > longestField {
+		return -1
+	}
 	switch string(d.text(key)) {
 	case "pk":
 		return fieldPK

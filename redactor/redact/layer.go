@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"slices"
 	"unicode/utf8"
 
 	"sluice/schemas/jsontoken"
@@ -39,37 +40,54 @@ func (l *layer) slice(start, end int) layer {
 // at once, since each byte of a layer is then looked at once, however they are
 // mixed; what neither is stands for itself.
 func (l *layer) undo(outer layer) bool {
-	l.text, l.pos = l.text[:0], l.pos[:0]
-	s, changed := outer.text, false
+	s, changed, n := outer.text, false, 0
+	text, pos := room(l.text, len(s)), room(l.pos, len(s)+1) // no layer is longer than the one around it
 	for i := 0; i < len(s); {
-		c := s[i]
+		c, size := s[i], 1
 		switch {
-		case c == '%' && i+2 < len(s):
-			high, okHigh := unhex(s[i+1])
-			low, okLow := unhex(s[i+2])
-			if okHigh && okLow {
-				l.text, l.pos = append(l.text, high<<4|low), append(l.pos, outer.at(i))
-				i, changed = i+3, true
+		case c == '%':
+			from := i
+			if i, n = undoPercent(text, pos, &outer, i, n); i > from {
+				changed = true
 				continue
 			}
 		case c == '&':
-			if size := entity(s[i:]); size > 0 {
-				l.text, l.pos = append(l.text, entities[string(s[i+1:i+size-1])]), append(l.pos, outer.at(i))
-				i, changed = i+size, true
-				continue
+			if long := entity(s[i:]); long > 0 {
+				c, size, changed = entities[string(s[i+1:i+long-1])], long, true
 			}
 		case c == '\\' && i+1 < len(s):
-			if size := l.unescapeOne(&outer, i); size > 0 {
-				i, changed = i+size, true
+			l.text, l.pos = text[:n], pos[:n]
+			if long := l.unescapeOne(&outer, i); long > 0 {
+				i, n, changed = i+long, len(l.text), true
 				continue
 			}
 		}
-		l.text, l.pos = append(l.text, c), append(l.pos, outer.at(i))
-		i++
+		text[n], pos[n] = c, outer.at(i)
+		i += size
+		n++
 	}
-	l.pos = append(l.pos, outer.at(len(s)))
+	pos[n] = outer.at(len(s))
+	l.text, l.pos = text[:n], pos[:n+1]
 	return changed
 }
+
+// undoPercent undoes the percent-encoded bytes that begin at that offset of the outer
+// layer, into text[n:] and pos[n:], and returns the offsets behind them.
+func undoPercent(text []byte, pos []uint32, outer *layer, i, n int) (next, end int) {
+	for s := outer.text; len(s)-i > 2 && s[i] == '%'; i += 3 {
+		encoded := s[i : i+3]
+		c := hexValue[encoded[1]]<<4 | hexValue[encoded[2]]
+		if hexValue[encoded[1]]|hexValue[encoded[2]] > 0xf {
+			break
+		}
+		text[n], pos[n] = c, outer.at(i)
+		n++
+	}
+	return i, n
+}
+
+// room is a slice of that length in the memory of another, if it is there.
+func room[T any](s []T, n int) []T { return slices.Grow(s[:0], n)[:n] }
 
 // entities are the character references of HTML and XML that take the place of
 // signs around names and values.
@@ -133,6 +151,10 @@ func (l *layer) unescapeUnicode(outer *layer, i int) int {
 	if !ok {
 		return 0
 	}
+	if r < utf8.RuneSelf {
+		l.text, l.pos = append(l.text, byte(r)), append(l.pos, outer.at(i))
+		return 6
+	}
 	size := 6
 	if 0xd800 <= r && r < 0xdc00 && len(s) >= 12 && s[6] == '\\' && s[7] == 'u' {
 		if low, ok := hex4(s[6:]); ok && 0xdc00 <= low && low < 0xe000 {
@@ -152,24 +174,27 @@ func hex4(s []byte) (r rune, ok bool) {
 	if len(s) < 6 {
 		return 0, false
 	}
-	for _, c := range s[2:6] {
-		digit, ok := unhex(c)
-		if !ok {
-			return 0, false
-		}
-		r = r<<4 | rune(digit)
-	}
-	return r, true
+	a, b, c, d := hexValue[s[2]], hexValue[s[3]], hexValue[s[4]], hexValue[s[5]]
+	return rune(a)<<12 | rune(b)<<8 | rune(c)<<4 | rune(d), a|b|c|d <= 0xf
 }
 
-func unhex(c byte) (byte, bool) {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c|0x20 && c|0x20 <= 'f':
-		return c | 0x20 - 'a' + 10, true
+// hexValue is the value of a byte as a hexadecimal digit, more than 15 for none.
+var hexValue = func() (table [256]byte) {
+	for c := range table {
+		table[c] = 0xff
 	}
-	return 0, false
+	for i := range 10 {
+		table['0'+i] = byte(i)
+	}
+	for i := range 6 {
+		table['a'+i], table['A'+i] = byte(10+i), byte(10+i)
+	}
+	return table
+}()
+
+func unhex(c byte) (byte, bool) {
+	v := hexValue[c]
+	return v, v <= 0xf
 }
 
 // appendUnpercent appends s with its percent-encoding undone once.
@@ -205,8 +230,8 @@ func (d *document) text(tok jsontoken.Token, into *layer) layer {
 
 // unescape makes l the text of a valid JSON string, whose quotes are left out.
 func (l *layer) unescape(outer layer) {
-	l.text, l.pos = l.text[:0], l.pos[:0]
 	s := outer.text
+	l.text, l.pos = slices.Grow(l.text[:0], len(s)), slices.Grow(l.pos[:0], len(s)+1)
 	for i := 0; i < len(s); {
 		if s[i] == '\\' {
 			i += l.unescapeOne(&outer, i)

@@ -149,7 +149,7 @@ func (s *scanner) scan() {
 			i++
 		case kindEncoded:
 			s.encoded = true
-			i++
+			i = encodedRun(text, i)
 		case kindWide:
 			i = s.wideSign(i)
 		default:
@@ -157,6 +157,18 @@ func (s *scanner) scan() {
 		}
 	}
 	s.endQuery()
+}
+
+// encodedRun is the offset behind the sign at text[i], or behind the percent-encoded
+// bytes that begin there and are followed by another: they are no words of this layer.
+func encodedRun(text []byte, i int) int {
+	for len(text)-i > 3 {
+		if e := text[i : i+4]; e[0] != '%' || e[3] != '%' || hexValue[e[1]]|hexValue[e[2]] > 0xf {
+			break
+		}
+		i += 3
+	}
+	return i + 1
 }
 
 // word reads the word that begins at text[start] and returns where to go on.

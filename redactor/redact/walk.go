@@ -204,7 +204,7 @@ func (w *walk) searchName(d *document, i uint32, depth int, place *frame) {
 	}
 	tok := d.tokens[i]
 	if !w.search(d, &tok, depth, false) {
-		if depth == 0 {
+		if depth == 0 && !tok.Escaped {
 			w.unsuspect(w.nameText(d, tok))
 		}
 		return

@@ -124,11 +124,13 @@ func scanEscaped(src []byte, i int) (end int, escaped bool, err error) {
 			return i + 1, escaped, nil
 		case c == '\\':
 			escaped = true
-			n := escapeLen(src[i:])
-			if n == 0 {
-				return i, escaped, &SyntaxError{Offset: i, reason: "invalid escape"}
+			for i < len(src) && src[i] == '\\' {
+				n := escapeLen(src[i:])
+				if n == 0 {
+					return i, escaped, &SyntaxError{Offset: i, reason: "invalid escape"}
+				}
+				i += n
 			}
-			i += n
 		case c < ' ':
 			return i, escaped, &SyntaxError{Offset: i, reason: "control character in a string"}
 		default:
@@ -206,18 +208,20 @@ func hex4(s []byte) (r rune, ok bool) {
 	if len(s) < 4 {
 		return 0, false
 	}
-	for _, c := range s[:4] {
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c && c <= 'f':
-			c -= 'a' - 10
-		case 'A' <= c && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		r = r<<4 | rune(c)
-	}
-	return r, true
+	a, b, c, d := hexValue[s[0]], hexValue[s[1]], hexValue[s[2]], hexValue[s[3]]
+	return rune(a)<<12 | rune(b)<<8 | rune(c)<<4 | rune(d), a|b|c|d <= 0xf
 }
+
+// hexValue is the value of a byte as a hexadecimal digit, more than 15 for none.
+var hexValue = func() (table [256]byte) {
+	for c := range table {
+		table[c] = 0xff
+	}
+	for i := range 10 {
+		table['0'+i] = byte(i)
+	}
+	for i := range 6 {
+		table['a'+i], table['A'+i] = byte(10+i), byte(10+i)
+	}
+	return table
+}()

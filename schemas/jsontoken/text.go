@@ -32,8 +32,11 @@ func AppendText(dst, quoted []byte) []byte {
 			dst = append(dst, '\t')
 		case 'u':
 			r, size := unescapeRune(s[i:])
-			dst = utf8.AppendRune(dst, r)
-			i += size
+			if i += size; r < utf8.RuneSelf {
+				dst = append(dst, byte(r))
+			} else {
+				dst = utf8.AppendRune(dst, r)
+			}
 			continue
 		default: // quote, backslash, slash
 			dst = append(dst, c)

@@ -321,14 +321,20 @@ func (r *runner) hideTable(ctx context.Context, s Step) (string, error) {
 // unready waits until a sink's /readyz says what is wanted.
 func (r *runner) unready(ctx context.Context, want string) error {
 	return until(ctx, time.Minute, "a sink's /readyz says "+want, func() error {
+		var said []error
 		for name, address := range r.w.metrics {
 			if role(name) != "sink" {
 				continue
 			}
-			if _, err := get(ctx, address+"/readyz"); err != nil && strings.Contains(err.Error(), want) {
+			switch _, err := get(ctx, address+"/readyz"); {
+			case err == nil:
+				said = append(said, fmt.Errorf("%s is ready", name))
+			case strings.Contains(err.Error(), want):
 				return nil
+			default:
+				said = append(said, fmt.Errorf("%s: %w", name, err))
 			}
 		}
-		return errors.New("none does")
+		return errors.Join(said...)
 	})
 }

@@ -40,10 +40,16 @@ func readLog(path string) ([]logLine, error) {
 		if !ok {
 			continue
 		}
-		if n := len(lines); line.at.IsZero() && n > 0 { // it was printed after that one
-			line.at = lines[n-1].at
-		}
 		lines = append(lines, line)
+	}
+	// A line without a time is a process's last: the next one says when it was started
+	// again, which is at once.
+	next := time.Now()
+	for i := len(lines) - 1; i >= 0; i-- {
+		if lines[i].at.IsZero() {
+			lines[i].at = next
+		}
+		next = lines[i].at
 	}
 	return lines, scanner.Err()
 }

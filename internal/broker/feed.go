@@ -138,7 +138,7 @@ const (
 func (f *Feed) run(ctx context.Context) {
 	defer close(f.messages)
 	defer f.drain(ctx)
-	failing := false
+	failed := 0
 	for ctx.Err() == nil {
 		for !f.hasRoom() {
 			if wait(ctx, roomEvery) != nil {
@@ -151,16 +151,29 @@ func (f *Feed) run(ctx context.Context) {
 		}
 		switch {
 		case err == nil:
-			failing = false
+			failed = 0
 			continue
 		case final(err):
 			f.err = fmt.Errorf("fetch: %w", err)
 			return
-		case !failing:
-			failing = true
+		}
+		// One that fails is nothing to act on: a node of the broker was restarted, or it
+		// had much to write.
+		if failed++; failed == 2 {
 			f.log.Warn("fetch; trying again", "error", err)
 		}
+		if errors.Is(err, errSilent) {
+			f.untilAnswered(ctx)
+		}
 		_ = wait(ctx, fetchAgain) // the loop sees the end of ctx
+	}
+}
+
+// untilAnswered waits until the broker answers at all. What was asked of one that is
+// held up is answered when it goes on, all of it at once.
+func (f *Feed) untilAnswered(ctx context.Context) {
+	for ctx.Err() == nil && !f.js.Conn().IsClosed() && f.js.Conn().FlushTimeout(brokerSilent) != nil {
+		_ = wait(ctx, fetchAgain)
 	}
 }
 

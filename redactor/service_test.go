@@ -312,7 +312,7 @@ func TestKilledBeforeAcknowledging(t *testing.T) {
 		batch = append(batch, feed.Batch(nil, n-len(batch))...)
 	}
 	s := &stage{engines: using(engineFor(t), m), broker: diesAfterPublishing{dying}, metrics: m, log: b.logs.logger(), acknowledged: func([]broker.Delivery) {}, makeRoom: func() {}}
-	s.process(t.Context(), batch)
+	s.store(t.Context(), judged{batch, judgeAll(s.engines.current.Load(), batch), func() {}})
 	if b.count(schemas.StreamClean) != n || b.count(schemas.StreamRaw) != n {
 		t.Fatalf("%d clean, %d raw", b.count(schemas.StreamClean), b.count(schemas.StreamRaw))
 	}

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"sluice/internal/broker"
-	"sluice/redactor/redact"
 	"sluice/schemas"
 )
 
@@ -20,8 +17,8 @@ type publisher interface {
 	Publish(ctx context.Context, msgs []*nats.Msg) []broker.Result
 }
 
-// stage does the work. One goroutine runs it; it owns the batch and what is
-// remembered between batches.
+// stage does the work. One goroutine judges, ahead by what is called a chunk; another
+// stores what was judged, in order, and owns what is remembered between chunks.
 type stage struct {
 	engines  *engines
 	broker   publisher
@@ -50,37 +47,21 @@ type item struct {
 // loop works until the feed ends. ctx ends when the time to finish is over.
 func (s *stage) loop(ctx context.Context, feed *broker.Feed) error {
 	defer s.handBack()
-	var batch []broker.Delivery
-	for {
-		batch = feed.Batch(batch, broker.MaxBatchMsgs)
-		if len(batch) == 0 {
-			return feed.Err()
-		}
-		s.metrics.batch.Observe(float64(len(batch)))
-		for rest := batch; len(rest) > 0; {
-			n := chunkLen(rest)
-			s.process(ctx, rest[:n])
-			rest = rest[n:]
-		}
+	// Without a buffer: while one chunk waits for the broker to have it on disk the next
+	// one is judged, and no more is held.
+	ahead := make(chan judged)
+	go s.judgeAhead(feed, ahead)
+	for work := range ahead {
+		s.store(ctx, work)
+		work.finished()
 	}
+	return feed.Err()
 }
 
-// chunkLen is how many of the deliveries, at least one, are redacted at once.
-func chunkLen(batch []broker.Delivery) int {
-	size := 0
-	for i := range batch {
-		if size += len(batch[i].Data()); size > chunkBytes && i > 0 {
-			return i
-		}
-	}
-	return len(batch)
-}
-
-// process judges a chunk, stores what became of it, and acknowledges exactly
-// what is stored. Bad events go first: they wait for nothing.
-func (s *stage) process(ctx context.Context, chunk []broker.Delivery) {
-	verdicts := judgeAll(s.engines.current.Load(), chunk)
-	defer keepInWork(chunk, schemas.RedactorConsumer().AckWait/3)()
+// store stores what became of a chunk, and acknowledges exactly what is stored. Bad
+// events go first: they wait for nothing.
+func (s *stage) store(ctx context.Context, work judged) {
+	chunk, verdicts := work.chunk, work.verdicts
 	clean, bad := make([]item, 0, len(chunk)), []item(nil)
 	for i := range chunk {
 		if chunk[i].Deliveries > 1 {
@@ -99,68 +80,6 @@ func (s *stage) process(ctx context.Context, chunk []broker.Delivery) {
 			"masked it has %d bytes, more than the broker takes", len(it.verdict.clean))
 	}
 	s.quarantine(ctx, tooLarge)
-}
-
-// eventsPerWorker is from which number on another goroutine is worth its start:
-// some 100 µs of work.
-const eventsPerWorker = 32
-
-// judgeAll judges the deliveries on all processors and keeps their order.
-func judgeAll(engine *redact.Engine, chunk []broker.Delivery) []verdict {
-	verdicts := make([]verdict, len(chunk))
-	workers := max(1, min(runtime.GOMAXPROCS(0), len(chunk)/eventsPerWorker))
-	var group sync.WaitGroup
-	for w := range workers {
-		from, to := len(chunk)*w/workers, len(chunk)*(w+1)/workers
-		part := func() { judgePart(engine, chunk[from:to], verdicts[from:to]) }
-		if w == workers-1 {
-			part()
-		} else {
-			group.Go(part)
-		}
-	}
-	group.Wait()
-	return verdicts
-}
-
-// stampBytes is about what the fields that an event lacks take.
-const stampBytes = 128
-
-func judgePart(engine *redact.Engine, part []broker.Delivery, verdicts []verdict) {
-	size := 0
-	for i := range part {
-		size += len(part[i].Data()) + stampBytes
-	}
-	arena := make([]byte, 0, size)
-	for i := range part {
-		verdicts[i], arena = judge(engine, arena, arrivalOf(&part[i]))
-	}
-}
-
-// keepInWork tells the broker every so often that the chunk is being worked on,
-// so that it is not given to another while its stream is full or away. What is
-// acknowledged by then is not asked for again.
-func keepInWork(chunk []broker.Delivery, every time.Duration) (stop func()) {
-	done := make(chan struct{})
-	var group sync.WaitGroup
-	group.Go(func() {
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				for i := range chunk {
-					_ = chunk[i].InProgress() // acknowledged, or the broker is away: either way it is redelivered if need be
-				}
-			}
-		}
-	})
-	return func() {
-		close(done)
-		group.Wait()
-	}
 }
 
 // The delays while EVENTS_CLEAN takes nothing: short at first, since a trim makes

@@ -22,8 +22,9 @@ type Config struct {
 	// BatchRows is large enough that a part per batch keeps ClickHouse's merges
 	// cheap (its documentation asks for 10,000 and more).
 	BatchRows int `envconfig:"SINK_BATCH_ROWS" default:"10000" desc:"rows at which a batch is inserted, at most 50000"`
-	// BatchBytes bounds memory: two batches are in hand, and one is encoded.
-	BatchBytes int `envconfig:"SINK_BATCH_BYTES" default:"16777216" desc:"bytes of events at which a batch is inserted"`
+	// BatchBytes bounds memory: two batches are in hand, and one is encoded. 8 MiB are
+	// 8,000 events of 1 KB, and let the whole process do with less than 256 MB.
+	BatchBytes int `envconfig:"SINK_BATCH_BYTES" default:"8388608" desc:"bytes of events at which a batch is inserted"`
 	// BatchAge is what an event waits for company.
 	BatchAge time.Duration `envconfig:"SINK_BATCH_AGE" default:"500ms" desc:"age of its first event at which a batch is inserted"`
 	// IndexBytes is enough for some 35 million events: two bytes each.

@@ -60,6 +60,25 @@ var finalCodes = map[int32]string{
 	516: "AUTHENTICATION_FAILED",
 }
 
+// otherCodes are names of what an operator may meet. ClickHouse's own comes behind the
+// statement, which it repeats, and is cut off behind that of a large look-up.
+var otherCodes = map[int32]string{
+	16:  "NO_SUCH_COLUMN_IN_TABLE",
+	47:  "UNKNOWN_IDENTIFIER",
+	60:  "UNKNOWN_TABLE",
+	81:  "UNKNOWN_DATABASE",
+	159: "TIMEOUT_EXCEEDED",
+	164: "READONLY",
+	202: "TOO_MANY_SIMULTANEOUS_QUERIES",
+	241: "MEMORY_LIMIT_EXCEEDED",
+	242: "TABLE_IS_READ_ONLY",
+	243: "NOT_ENOUGH_SPACE",
+	252: "TOO_MANY_PARTS",
+	285: "TOO_FEW_LIVE_REPLICAS",
+	319: "UNKNOWN_STATUS_OF_INSERT",
+	999: "KEEPER_EXCEPTION",
+}
+
 var codeName = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,63}$`)
 
 // faultOf makes a *fault of an error of clickhouse-go, nil of nil. The end of a
@@ -93,7 +112,7 @@ func exceptionFault(e *clickhouse.Exception) *fault {
 	_, refusal := rowCodes[e.Code]
 	_, final := finalCodes[e.Code]
 	label := e.CodeName
-	for _, names := range []map[int32]string{rowCodes, finalCodes} {
+	for _, names := range []map[int32]string{rowCodes, finalCodes, otherCodes} {
 		if known, ok := names[e.Code]; ok {
 			label = known
 		}

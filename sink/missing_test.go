@@ -1,8 +1,12 @@
 package sink
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // TestServiceSaysThatTheTableIsGone is about /readyz: it has to go on saying so, however often it is tried again.
@@ -21,6 +25,19 @@ func TestServiceSaysThatTheTableIsGone(t *testing.T) {
 		return err != nil && strings.Contains(err.Error(), "UNKNOWN_TABLE")
 	}
 	eventually(t, "it says that the table is gone", gone)
+	db, err := openClickHouse(t.Context(), cfg.ClickHouse, newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	// ClickHouse repeats the statement, and the name of the error, which comes behind it, is cut off.
+	looked := make([]entry, lookupRows)
+	for i := range looked {
+		looked[i].pk = uuid.New()
+	}
+	if _, err := db.known(t.Context(), looked); err == nil || !strings.Contains(err.Error(), "UNKNOWN_TABLE") {
+		t.Errorf("a look-up without the table: %v", err)
+	}
 	before := retries(t, cfg)
 	eventually(t, "it is tried again", func() bool {
 		if !gone() {

@@ -30,6 +30,7 @@ type Feed struct {
 	sub              *nats.Subscription
 	inbox            string // a request's answers come to inbox.<its number>
 	requests         uint64
+	silent           int // requests in a row that were not answered
 	arrivals         chan *nats.Msg
 	log              *slog.Logger
 
@@ -123,6 +124,8 @@ const (
 	fetchBeat = 500 * time.Millisecond
 	// brokerSilent is how much later than that the broker may be.
 	brokerSilent = time.Second
+	// mostSilent is how often patience is doubled: to 32 seconds.
+	mostSilent = 4
 	// lookEvery is how soon a request is made again that went with its connection.
 	lookEvery = 500 * time.Millisecond
 	// fetchAgain is how long to wait after a fetch that failed.

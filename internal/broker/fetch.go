@@ -48,7 +48,9 @@ func (f *Feed) fetch(ctx context.Context) error {
 	if err := f.js.Conn().PublishRequest(nextPrefix+f.stream+"."+f.consumer, answers, body); err != nil {
 		return err
 	}
-	patience := 2*fetchBeat + brokerSilent
+	// Longer each time, since what was given up is still asked for: a consumer that is
+	// held up answers all of it when it goes on, and there must be room for that.
+	patience := (2*fetchBeat + brokerSilent) << f.silent
 	silence := time.NewTimer(patience)
 	defer silence.Stop()
 	look := time.NewTicker(lookEvery)
@@ -63,8 +65,12 @@ func (f *Feed) fetch(ctx context.Context) error {
 			return nil // it was lost on the way, and comes again
 		}
 		if msg == nil {
+			if errors.Is(err, errSilent) {
+				f.silent = min(f.silent+1, mostSilent)
+			}
 			return err
 		}
+		f.silent = 0
 		silence.Reset(patience)
 		if !strings.HasPrefix(msg.Reply, ackPrefix) {
 			ended, err := status(msg)

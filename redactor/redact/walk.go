@@ -1,8 +1,6 @@
 package redact
 
 import (
-	"unsafe"
-
 	"sluice/redactor/redact/name"
 	"sluice/schemas"
 	"sluice/schemas/jsontoken"
@@ -116,21 +114,13 @@ func (w *walk) visit(d *document, depth int) error {
 		var parent *frame
 		if i > 0 {
 			parent = &d.open[len(d.open)-1]
-			if parent.array {
-				place = frame{under: parent.under, args: parent.args, name: parent.name, at: parent.next, pairs: true}
-				parent.next++
-			} else {
-				var decided decision
-				if i, decided = w.plain(d, i, depth, parent, follows); w.tooLarge() {
-					return errTooLarge
-				}
-				if i == parent.end {
-					i--
-					continue
-				}
-				place = frame{under: parent.under, args: parent.args, key: i, name: decided}
-				w.searchName(d, i, depth, &place)
-				i++
+			at, ok := w.next(d, i, depth, parent, &place, follows)
+			if w.tooLarge() {
+				return errTooLarge
+			}
+			if i = at; !ok {
+				i-- // what begins at the end of the object is next
+				continue
 			}
 			place.under = place.under || place.name.class&name.Secret != 0
 			place.args = place.args || parent.request && place.name.class&name.Args != 0
@@ -148,6 +138,23 @@ func (w *walk) visit(d *document, depth int) error {
 		}
 	}
 	return nil
+}
+
+// next finds the next value from token i on that something is to be known of, and
+// begins its place; ok is false where there is none until the object's end.
+func (w *walk) next(d *document, i uint32, depth int, parent, place *frame, follows bool) (value uint32, ok bool) {
+	if parent.array {
+		*place = frame{under: parent.under, args: parent.args, name: parent.name, at: parent.next, pairs: true}
+		parent.next++
+		return i, true
+	}
+	i, decided := w.plain(d, i, depth, parent, follows)
+	if i == parent.end || w.tooLarge() {
+		return i, false
+	}
+	*place = frame{under: parent.under, args: parent.args, key: i, name: decided}
+	w.searchName(d, i, depth, place)
+	return i + 1, true
 }
 
 var errTooLarge = &schemas.Rejection{Reason: schemas.ReasonTooLarge}
@@ -300,50 +307,4 @@ func (w *walk) searchPatterns(l layer) {
 			}
 		}
 	}
-}
-
-// size is about how many bytes of memory the walk holds beyond its own.
-func (w *walk) size() int {
-	n := cap(w.decoder.Tape.Tokens)*int(unsafe.Sizeof(jsontoken.Token{})) + cap(w.event.Extra)*int(unsafe.Sizeof(schemas.Member{}))
-	n += cap(w.name) + cap(w.words) + cap(w.command) + cap(w.edits)*int(unsafe.Sizeof(edit{})) + cap(w.progress)*8 + cap(w.report.pointers)
-	for i := range w.docs {
-		n += cap(w.docs[i].tape.Tokens) * int(unsafe.Sizeof(jsontoken.Token{}))
-		n += cap(w.docs[i].open)*int(unsafe.Sizeof(frame{})) + cap(w.base64[i])
-		for _, l := range w.layers[i] {
-			n += cap(l.text) + 4*cap(l.pos)
-		}
-	}
-	return n
-}
-
-// maxKeptBytes is how much scratch memory is kept for the next event: some
-// hundred times what a usual event needs.
-const maxKeptBytes = 2 << 20
-
-// smallEvent is how large an event may be so that it cannot have needed that much.
-const smallEvent = 16 << 10
-
-// release gives the memory back, without what it points to of the event, so that
-// a payload is not held longer than its event. What was decoded of it in scratch
-// memory is overwritten by the next.
-func (w *walk) release() {
-	clear(w.event.Extra)
-	clear(w.digests)
-	w.event = schemas.Event{Extra: w.event.Extra[:0]}
-	src := w.src
-	w.src, w.dst, w.edits = nil, nil, w.edits[:0]
-	for i := range w.docs {
-		w.docs[i].layer, w.docs[i].tokens = layer{}, nil
-		w.scanners[i].l, w.scanners[i].text = layer{}, nil
-	}
-	if len(src) <= smallEvent || w.size() <= maxKeptBytes {
-		w.engine.scratch.Put(w)
-	}
-}
-
-// result hands over what the walk has found.
-func (w *walk) result() Result {
-	r := Result{Clean: w.dst, PK: w.event.PK, Action: w.event.Action, Created: w.event.Created}
-	w.report.result(&r, w.engine.rules)
-	return r
 }

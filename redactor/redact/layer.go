@@ -233,12 +233,26 @@ func (l *layer) unescape(outer layer) {
 	s := outer.text
 	l.text, l.pos = slices.Grow(l.text[:0], len(s)), slices.Grow(l.pos[:0], len(s)+1)
 	for i := 0; i < len(s); {
-		if s[i] == '\\' {
+		switch c, ok := asciiEscape(s[i:]); {
+		case ok:
+			l.text, l.pos = append(l.text, c), append(l.pos, outer.at(i))
+			i += 6
+		case s[i] == '\\':
 			i += l.unescapeOne(&outer, i)
-			continue
+		default:
+			l.text, l.pos = append(l.text, s[i]), append(l.pos, outer.at(i))
+			i++
 		}
-		l.text, l.pos = append(l.text, s[i]), append(l.pos, outer.at(i))
-		i++
 	}
 	l.pos = append(l.pos, outer.at(len(s)))
+}
+
+// asciiEscape is the character of the escape \u00XX at the start of s, if it is one of
+// ASCII: text that is nothing but these is to take no longer than other text.
+func asciiEscape(s []byte) (c byte, ok bool) {
+	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' || s[2] != '0' || s[3] != '0' {
+		return 0, false
+	}
+	c = hexValue[s[4]]<<4 | hexValue[s[5]]
+	return c, hexValue[s[4]] < 8 && hexValue[s[5]] <= 0xf
 }

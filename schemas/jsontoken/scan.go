@@ -148,7 +148,7 @@ func escapeLen(s []byte) int {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 		return 2
 	case 'u':
-		if _, ok := hex4(s[2:]); ok {
+		if len(s) >= 6 && hexValue[s[2]]|hexValue[s[3]]|hexValue[s[4]]|hexValue[s[5]] <= 0xf {
 			return 6
 		}
 	}
@@ -204,12 +204,10 @@ func scanLiteral(src []byte, i int, word string) (end int, err error) {
 	return i + len(word), nil
 }
 
-func hex4(s []byte) (r rune, ok bool) {
-	if len(s) < 4 {
-		return 0, false
-	}
-	a, b, c, d := hexValue[s[0]], hexValue[s[1]], hexValue[s[2]], hexValue[s[3]]
-	return rune(a)<<12 | rune(b)<<8 | rune(c)<<4 | rune(d), a|b|c|d <= 0xf
+// hex4 is the number of four hexadecimal digits.
+func hex4(s []byte) rune {
+	_ = s[3]
+	return rune(hexValue[s[0]])<<12 | rune(hexValue[s[1]])<<8 | rune(hexValue[s[2]])<<4 | rune(hexValue[s[3]])
 }
 
 // hexValue is the value of a byte as a hexadecimal digit, more than 15 for none.

@@ -49,12 +49,12 @@ func AppendText(dst, quoted []byte) []byte {
 // unescapeRune reads a \u escape, with the second half of a surrogate pair
 // where there is one.
 func unescapeRune(s []byte) (r rune, size int) {
-	r, _ = hex4(s[2:])
+	r = hex4(s[2:])
 	if !utf16.IsSurrogate(r) {
 		return r, 6
 	}
 	if len(s) >= 12 && s[6] == '\\' && s[7] == 'u' {
-		low, _ := hex4(s[8:])
+		low := hex4(s[8:])
 		if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
 			return pair, 12
 		}

@@ -61,7 +61,7 @@ func (s *scanner) parameter(n nameSpan, decided decision, from int) int {
 		s.pend(from, end)
 		return from
 	case class&name.Perhaps != 0:
-		if !likelyParameter(value) {
+		if !likelyParameter(value) && !guessed(value, class) {
 			return from
 		}
 	default:
@@ -73,6 +73,13 @@ func (s *scanner) parameter(n nameSpan, decided decision, from int) int {
 	}
 	s.w.edit(&s.l, from, end, by, class&name.Guessable != 0)
 	return end
+}
+
+// guessed reports whether the value of a parameter whose name may mean a password or
+// something else, such as pwd, is taken for one: it is no word of those that are
+// none, and no path.
+func guessed(value []byte, class name.Class) bool {
+	return class&name.Guessable != 0 && likely(value, class)
 }
 
 // parameterEnd is where the value of the parameter ends that begins at from.

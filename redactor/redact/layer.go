@@ -76,8 +76,8 @@ func (l *layer) undo(outer layer) bool {
 func undoPercent(text []byte, pos []uint32, outer *layer, i, n int) (next, end int) {
 	for s := outer.text; len(s)-i > 2 && s[i] == '%'; i += 3 {
 		encoded := s[i : i+3]
-		c := hexValue[encoded[1]]<<4 | hexValue[encoded[2]]
-		if hexValue[encoded[1]]|hexValue[encoded[2]] > 0xf {
+		c := jsontoken.HexValue(encoded[1])<<4 | jsontoken.HexValue(encoded[2])
+		if jsontoken.HexValue(encoded[1])|jsontoken.HexValue(encoded[2]) > 0xf {
 			break
 		}
 		text[n], pos[n] = c, outer.at(i)
@@ -174,26 +174,12 @@ func hex4(s []byte) (r rune, ok bool) {
 	if len(s) < 6 {
 		return 0, false
 	}
-	a, b, c, d := hexValue[s[2]], hexValue[s[3]], hexValue[s[4]], hexValue[s[5]]
+	a, b, c, d := jsontoken.HexValue(s[2]), jsontoken.HexValue(s[3]), jsontoken.HexValue(s[4]), jsontoken.HexValue(s[5])
 	return rune(a)<<12 | rune(b)<<8 | rune(c)<<4 | rune(d), a|b|c|d <= 0xf
 }
 
-// hexValue is the value of a byte as a hexadecimal digit, more than 15 for none.
-var hexValue = func() (table [256]byte) {
-	for c := range table {
-		table[c] = 0xff
-	}
-	for i := range 10 {
-		table['0'+i] = byte(i)
-	}
-	for i := range 6 {
-		table['a'+i], table['A'+i] = byte(10+i), byte(10+i)
-	}
-	return table
-}()
-
 func unhex(c byte) (byte, bool) {
-	v := hexValue[c]
+	v := jsontoken.HexValue(c)
 	return v, v <= 0xf
 }
 
@@ -253,6 +239,6 @@ func asciiEscape(s []byte) (c byte, ok bool) {
 	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' || s[2] != '0' || s[3] != '0' {
 		return 0, false
 	}
-	c = hexValue[s[4]]<<4 | hexValue[s[5]]
-	return c, hexValue[s[4]] < 8 && hexValue[s[5]] <= 0xf
+	c = jsontoken.HexValue(s[4])<<4 | jsontoken.HexValue(s[5])
+	return c, jsontoken.HexValue(s[4]) < 8 && jsontoken.HexValue(s[5]) <= 0xf
 }

@@ -209,6 +209,7 @@ func TestRejections(t *testing.T) {
 		{"wrong field", `{"pk":"made-up"}`, schemas.ReasonInvalidField},
 		{"too deep", `{"a":` + deep, schemas.ReasonTooDeep},
 		{"too large", `{"a":"` + strings.Repeat("a", schemas.MaxRawBytes) + `"}`, schemas.ReasonTooLarge},
+		{"too large once masked, usual members", `{` + strings.Repeat(`"a":"?`+strings.Repeat("pwd=x&", 690)+`",`, 250) + `"b":1}`, schemas.ReasonTooLarge},
 		{"too large once masked", `{"passwords":[` + strings.Repeat("1,", 300_000) + `1]}`, schemas.ReasonTooLarge},
 	} {
 		got, err := newEngine(t).Redact(nil, []byte(test.in))

@@ -5,6 +5,7 @@ import (
 
 	"sluice/redactor/redact/credential"
 	"sluice/redactor/redact/name"
+	"sluice/schemas/jsontoken"
 )
 
 // scanner goes once over a text and finds the secrets in it: words that are
@@ -163,7 +164,7 @@ func (s *scanner) scan() {
 // bytes that begin there and are followed by another: they are no words of this layer.
 func encodedRun(text []byte, i int) int {
 	for len(text)-i > 3 {
-		if e := text[i : i+4]; e[0] != '%' || e[3] != '%' || hexValue[e[1]]|hexValue[e[2]] > 0xf {
+		if e := text[i : i+4]; e[0] != '%' || e[3] != '%' || jsontoken.HexValue(e[1])|jsontoken.HexValue(e[2]) > 0xf {
 			break
 		}
 		i += 3

@@ -210,7 +210,9 @@ func hex4(s []byte) rune {
 	return rune(hexValue[s[0]])<<12 | rune(hexValue[s[1]])<<8 | rune(hexValue[s[2]])<<4 | rune(hexValue[s[3]])
 }
 
-// hexValue is the value of a byte as a hexadecimal digit, more than 15 for none.
+// HexValue is the value of a byte as a hexadecimal digit, 255 for none.
+func HexValue(c byte) byte { return hexValue[c] }
+
 var hexValue = func() (table [256]byte) {
 	for c := range table {
 		table[c] = 0xff

@@ -65,8 +65,11 @@ func (f *Feed) fetch(ctx context.Context) error {
 			return nil // it was lost on the way, and comes again
 		}
 		if msg == nil {
-			if errors.Is(err, errSilent) {
+			switch {
+			case errors.Is(err, errSilent):
 				f.silent = min(f.silent+1, mostSilent)
+			case errors.Is(err, errStillThere):
+				f.silent = 0 // a new connection, on which nothing is asked for yet
 			}
 			return err
 		}

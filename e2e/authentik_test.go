@@ -44,7 +44,7 @@ func TestAuthentikLogs(t *testing.T) {
 	want := "login_failed\tauthentik\takadmin\t203.0.113.77\t2026-08-30 19:25:26.527644\t127.0.0.1:19000\n" +
 		"update_available\tauthentik\t\t::\t2026-08-30 19:30:00.000012\t"
 	s.untilAnswer("SELECT action, app, username, replaceOne(toString(client_ip), '::ffff:', ''), created, "+
-		"JSONExtractString(extra, 'log', 'host') FROM sluice.events WHERE created > '2024-01-01' ORDER BY created", want)
+		"JSONExtractString(extra, 'log', 'host') FROM sluice.events ORDER BY created", want)
 }
 
 // TestAuthentikAPI fetches from an authentik that is seen from outside, and holds

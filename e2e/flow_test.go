@@ -163,6 +163,7 @@ func (f *flow) watch() (stop func()) {
 			case <-time.After(50 * time.Millisecond):
 			}
 		}
+		f.without = append(f.without, stretch{since, time.Now()}) // the last one has no row behind it
 	})
 	return func() { cancel(); running.Wait() }
 }
@@ -259,7 +260,10 @@ func (f *flow) withoutAlert(end time.Time) (all []stretch) {
 		}
 		before = meta.Timestamp
 	}
-	return all
+	if before.IsZero() {
+		f.t.Fatal("there are no alerts")
+	}
+	return append(all, stretch{before, end}) // the last one has no alert behind it
 }
 
 // ended ends the events, and holds that the publisher had each of them acknowledged.

@@ -42,6 +42,9 @@ type Config struct {
 	Disk int64
 	// Settle is how long the backlog may take to be gone after the last fault.
 	Settle time.Duration
+	// Unmerged has ClickHouse merge no parts, so that a row that came twice is seen: a
+	// merge takes the second away. Only for some ten thousand events.
+	Unmerged bool
 	// Progress gets a line every now and then; nil gets none.
 	Progress io.Writer
 }

@@ -172,56 +172,6 @@ func (r *runner) setClock(ctx context.Context, s Step) (string, error) {
 	return "moved by " + d.String(), c.set(0)
 }
 
-// publishAgain publishes what was acknowledged before once more.
-func (r *runner) publishAgain(ctx context.Context, s Step) (string, error) {
-	b := r.load.sampleBefore(time.Now(), s.Dice)
-	if b == nil {
-		return "", errSkipped
-	}
-	return fmt.Sprintf("%d events", len(b.lines)), r.load.extra(ctx, b)
-}
-
-// publishLate does that after the broker has forgotten the ids: with events that
-// are older than its window, or else with a window that is made small for a moment.
-func (r *runner) publishLate(ctx context.Context, s Step) (string, error) {
-	if b := r.load.sampleBefore(time.Now().Add(-schemas.RawStream().Duplicates-10*time.Second), s.Dice); b != nil {
-		return fmt.Sprintf("%d events, later than the window", len(b.lines)), r.load.extra(ctx, b)
-	}
-	b := r.load.sampleBefore(time.Now(), s.Dice)
-	if b == nil {
-		return "", errSkipped
-	}
-	// Twice, since nats-server 2.15 may set its timer by the window before.
-	for _, window := range []time.Duration{200 * time.Millisecond, 100 * time.Millisecond} {
-		if err := r.setWindow(ctx, window); err != nil {
-			return "", err
-		}
-	}
-	pause(ctx, 500*time.Millisecond)
-	err := r.load.extra(ctx, b)
-	err = errors.Join(err, r.setWindow(ctx, schemas.RawStream().Duplicates))
-	return fmt.Sprintf("%d events, with a window of 100ms", len(b.lines)), err
-}
-
-func (r *runner) setWindow(ctx context.Context, window time.Duration) error {
-	for _, name := range []string{schemas.StreamRaw, schemas.StreamClean} {
-		err := until(ctx, 30*time.Second, "the window is set", func() error {
-			stream, err := r.w.js.Stream(ctx, name)
-			if err != nil {
-				return err
-			}
-			cfg := stream.CachedInfo().Config
-			cfg.Duplicates = window
-			_, err = r.w.js.UpdateStream(ctx, cfg)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // consumerOf is where a service reads.
 func consumerOf(service string) (stream, consumer string) {
 	if service == "redactor" {

@@ -83,7 +83,8 @@ func known(name string) bool {
 const calmMost = 20_000
 
 // Plan is the schedule that a seed means: so many faults over so many events, each
-// kind and target as often as its weight says, and calm at both ends.
+// kind and target as often as its weight says, and calm at both ends. Where kinds are
+// asked for by name, one of each comes before a second of any.
 func Plan(seed uint64, events, faults int, only []string) []Step {
 	dice := rand.New(rand.NewPCG(seed, 1))
 	head := min(events/20, calmMost)
@@ -132,7 +133,23 @@ func fill(dice *rand.Rand, bags int, only []string) []Step {
 		}
 	}
 	dice.Shuffle(len(bag), func(i, j int) { bag[i], bag[j] = bag[j], bag[i] })
+	if len(only) > 0 && bags == 0 {
+		return oneOfEachFirst(bag)
+	}
 	return bag
+}
+
+func oneOfEachFirst(bag []Step) []Step {
+	seen := map[string]bool{}
+	var first, rest []Step
+	for _, s := range bag {
+		if seen[s.Kind] {
+			rest = append(rest, s)
+		} else {
+			seen[s.Kind], first = true, append(first, s)
+		}
+	}
+	return append(first, rest...)
 }
 
 // role is what a process or link is for: sink of sink-0.

@@ -93,6 +93,11 @@ func (r *runner) run(ctx context.Context) error {
 	if err := r.w.start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
+	if r.cfg.Unmerged {
+		if _, err := r.w.ask(ctx, unmerged); err != nil {
+			return fmt.Errorf("keep the parts of the table apart: %w", err)
+		}
+	}
 	r.report.Began = time.Now()
 	r.load.most.Store(aheadMost)
 	publishing := make(chan error, 1)
@@ -131,7 +136,7 @@ func (r *runner) faults(ctx context.Context, publishing <-chan error) error {
 	for {
 		r.load.most.Store(math.MaxInt64)
 		if len(steps) > 0 {
-			r.load.most.Store(int64(steps[0].At + aheadMost))
+			r.load.most.Store(int64(max(steps[0].At, min(steps[0].At+aheadMost, r.cfg.Events-2*r.cfg.Batch))))
 		}
 		select {
 		case err := <-publishing:
@@ -168,8 +173,11 @@ func (r *runner) faults(ctx context.Context, publishing <-chan error) error {
 }
 
 // aheadMost is how many events may be made beyond the next fault of the plan; what
-// is on its way to the broker is less.
+// is on its way to the broker is less. The last events wait for the last fault.
 const aheadMost = 2000
+
+// unmerged has no part of the table merged, however small.
+const unmerged = "ALTER TABLE sluice.events MODIFY SETTING max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1"
 
 // do does one fault and notes what became of it.
 func (r *runner) do(ctx context.Context, s Step) {

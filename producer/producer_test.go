@@ -317,7 +317,7 @@ func TestNewRefusesATenantThatIsNoToken(t *testing.T) {
 // BenchmarkPublish stores events of 1 KB into a broker that syncs each write.
 func BenchmarkPublish(b *testing.B) {
 	context1KB := json.RawMessage(`{"x":"` + strings.Repeat("x", 900) + `"}`)
-	for _, goroutines := range []int{1, 8, 64, 512} {
+	for _, goroutines := range []int{1, 8, 16, 32, 64, 512} {
 		for name, gather := range map[string]time.Duration{"gather": 0, "single": -1} {
 			b.Run(fmt.Sprintf("%s/goroutines=%d", name, goroutines), func(b *testing.B) {
 				broker := brokertest.Start(b)

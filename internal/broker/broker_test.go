@@ -173,7 +173,7 @@ func TestPublishFullAndTooLarge(t *testing.T) {
 			t.Errorf("message %d: got %v, want %v", i, results[i].Err, want)
 		}
 	}
-	for _, n := range []int{1, 16} {
+	for _, n := range []int{1, broker.MinBatchMsgs} {
 		msgs := make([]*nats.Msg, n)
 		for i := range msgs {
 			msgs[i] = message("events.raw.acme.login", fmt.Sprintf("f%d-%d", n, i), make([]byte, 110<<10/n))

@@ -193,7 +193,18 @@ func (r *rig) close() error {
 	if r.broker != nil {
 		errs = append(errs, r.broker.Stop())
 	}
-	return errors.Join(append(errs, os.RemoveAll(r.env.Dir))...)
+	return errors.Join(append(errs, os.RemoveAll(r.env.Dir), settleDisk(filepath.Dir(r.env.Dir)))...)
+}
+
+// settleDisk has the file system finish what removing gigabytes has left it to do: it gives
+// the blocks back in its next commits, and whatever is measured then would wait for those
+// each time it syncs.
+func settleDisk(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // stopOwned stops the contender, so that another one may work on the same servers.

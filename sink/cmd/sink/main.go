@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		return migrate(ctx, cfg.ClickHouse, len(args) == 2)
 	}
-	cfg.boundMemory()
+	daemon.BoundMemory(cfg.MemoryBytes)
 	return daemon.Service(ctx, "sink", cfg.HTTPAddr, &cfg.Process, func(ctx context.Context, log *slog.Logger) error {
 		return sink.Run(ctx, cfg.Config, log)
 	})

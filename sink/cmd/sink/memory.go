@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"runtime/debug"
 
 	"sluice/sink"
 )
@@ -39,20 +37,4 @@ func (s service) Validate() error {
 
 func (s service) leastMemory() int64 {
 	return batchesInHand*int64(s.BatchBytes) + int64(s.IndexBytes) + runtimeBytes
-}
-
-// garbagePercent is how much the heap may grow before it is collected. What a batch
-// leaves behind is garbage all at once, so looking four times less often costs nothing
-// but memory, and of that there is a limit.
-const garbagePercent = 400
-
-// boundMemory has the garbage collector keep to the limit. GOMEMLIMIT and GOGC, where
-// somebody has set them, stand.
-func (s service) boundMemory() {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(s.MemoryBytes)
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
-	}
 }

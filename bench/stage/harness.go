@@ -58,7 +58,7 @@ func New(cfg Config, out *report.Results, log *slog.Logger) *Harness {
 }
 
 // Parts are what can be measured, in this order.
-var Parts = []string{"publish", "redact", "sink", "sustained", "latency", "growth", "peers"}
+var Parts = []string{"publish", "redact", "sink", "latency", "sustained", "half-load", "growth", "peers"}
 
 // Run measures the parts. One that fails is noted in the results, and the others are
 // measured all the same; the error is that of all that failed.
@@ -68,7 +68,7 @@ func (h *Harness) Run(ctx context.Context, parts map[string]bool) error {
 	}
 	run := map[string]func(context.Context) error{
 		"publish": h.publish, "redact": h.redact, "sink": h.sink, "sustained": h.sustained,
-		"latency": h.latency, "growth": h.growth, "peers": h.peers,
+		"latency": h.lightLoad, "half-load": h.halfLoad, "growth": h.growth, "peers": h.peers,
 	}
 	var failures []error
 	for _, part := range Parts {

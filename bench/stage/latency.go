@@ -32,11 +32,14 @@ const probeRate = 50
 // one now.
 const pollEvery = 25 * time.Millisecond
 
-// latency measures at the rate of the settings and at half of what was sustained.
-func (h *Harness) latency(ctx context.Context) error {
-	if err := h.latencyAt(ctx, "light load", h.cfg.LatencyRate); err != nil {
-		return err
-	}
+// lightLoad measures the latency at the rate of the settings. It comes before the
+// minutes at full load, after which a disk may be slow for a while.
+func (h *Harness) lightLoad(ctx context.Context) error {
+	return h.latencyAt(ctx, "light load", h.cfg.LatencyRate)
+}
+
+// halfLoad measures it at half of what was sustained.
+func (h *Harness) halfLoad(ctx context.Context) error {
 	if h.out.Sustained == nil {
 		h.skip("latency at half load", "what can be sustained was not measured in this run")
 		return nil

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -90,6 +91,9 @@ type Conn struct {
 
 	other   jetstream.JetStream // of another account, where FindAccounts has found one
 	denials *denials
+	// certificate is when the first of the broker's certificates ends, in Unix seconds; 0
+	// without TLS.
+	certificate *atomic.Int64
 	// replicas is how many a stream has at least, 0 for what suits the broker.
 	replicas int
 }
@@ -98,11 +102,12 @@ type Conn struct {
 // cfg.ConnectWait; one that is lost later is restored in the background, during
 // which publishing and acknowledging fail at once instead of being buffered.
 func Connect(ctx context.Context, cfg NATS, name string, log *slog.Logger) (*Conn, error) {
-	denials := &denials{}
+	denials, certificate := &denials{}, &atomic.Int64{}
 	opts, err := options(cfg, name, denials, log)
 	if err != nil {
 		return nil, err
 	}
+	opts = append(opts, noteCertificate(certificate))
 	patience, cancel := context.WithTimeout(ctx, max(cfg.ConnectWait, time.Millisecond))
 	defer cancel()
 	for {
@@ -110,7 +115,7 @@ func Connect(ctx context.Context, cfg NATS, name string, log *slog.Logger) (*Con
 		if err == nil {
 			conn, err := open(nc, denials, log)
 			if err == nil {
-				conn.replicas = cfg.Replicas
+				conn.replicas, conn.certificate = cfg.Replicas, certificate
 			}
 			return conn, err
 		}
@@ -134,7 +139,7 @@ func open(nc *nats.Conn, denials *denials, log *slog.Logger) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	return &Conn{NC: nc, JS: js, log: log, denials: denials}, nil
+	return &Conn{NC: nc, JS: js, log: log, denials: denials, certificate: &atomic.Int64{}}, nil
 }
 
 // connectRetry is short because a broker that starts beside us is up in well
@@ -176,7 +181,8 @@ func options(cfg NATS, name string, denials *denials, log *slog.Logger) ([]nats.
 		nats.MaxPingsOutstanding(2),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond),
-		nats.ReconnectJitter(250*time.Millisecond, time.Second),
+		// The second is for connections that may be with TLS, which all are to the library.
+		nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond),
 		// A publish that is buffered while the broker is away has no
 		// acknowledgement to wait for: fail it, and let the stage repeat it.
 		nats.ReconnectBufSize(-1),

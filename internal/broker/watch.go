@@ -2,9 +2,12 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -73,19 +76,35 @@ func (w *Watch) look(ctx context.Context, c *Conn, name string) {
 	}
 }
 
-// lookAtCertificate notes what the broker showed when it was connected to last; a
-// broker that reloads its certificate shows the new one to the next connection.
+// lookAtCertificate notes when the certificates end that the broker showed when it was
+// connected to last; one that reloads its certificate shows the new one to the next
+// connection.
 func (w *Watch) lookAtCertificate(c *Conn) {
-	state, err := c.NC.TLSConnectionState()
-	if err != nil || len(state.PeerCertificates) == 0 {
+	if end := c.certificate.Load(); end != 0 {
+		w.certificate.WithLabelValues().Set(float64(end))
+	} else {
 		w.certificate.Reset()
-		return
 	}
-	first := state.PeerCertificates[0].NotAfter
-	for _, certificate := range state.PeerCertificates[1:] {
-		if certificate.NotAfter.Before(first) {
-			first = certificate.NotAfter
+}
+
+// noteCertificate keeps the Unix time at which the first of the broker's certificates
+// ends. The library could be asked for them, but it reads there without a lock what it
+// writes when it connects again (nats.go 1.55, TLSConnectionState).
+func noteCertificate(end *atomic.Int64) nats.Option {
+	return func(o *nats.Options) error {
+		if o.TLSConfig == nil {
+			o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 		}
+		o.TLSConfig.VerifyConnection = func(state tls.ConnectionState) error {
+			first := int64(0)
+			for _, certificate := range state.PeerCertificates {
+				if at := certificate.NotAfter.Unix(); first == 0 || at < first {
+					first = at
+				}
+			}
+			end.Store(first)
+			return nil
+		}
+		return nil
 	}
-	w.certificate.WithLabelValues().Set(float64(first.Unix()))
 }

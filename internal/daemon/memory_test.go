@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// It has no other tests beside it: the limit is that of the whole process.
+// No test may run beside it: the limit is that of the whole process.
 func TestBoundMemory(t *testing.T) {
 	limit, percent := debug.SetMemoryLimit(-1), debug.SetGCPercent(100)
 	defer func() {

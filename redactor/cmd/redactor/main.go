@@ -78,8 +78,8 @@ func help() daemon.Help {
 	}
 }
 
-// memoryBytes is what the redactor's garbage may fill: events of 1 KB take 90 MB, of
-// 100 KB all of it. With the pages of the binary the process stays below 256 MB.
+// memoryBytes is what the redactor's garbage may fill: the process takes 90 MB with
+// events of 1 KB, and 200 MB with events of 10 and of 100 KB (bench/RESULTS.md).
 const memoryBytes = 192 << 20
 
 func serve(ctx context.Context) error {

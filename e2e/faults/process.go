@@ -83,7 +83,6 @@ func (p *proc) launch() error {
 
 func (p *proc) watch(cmd *exec.Cmd, done chan struct{}) {
 	err := cmd.Wait()
-	close(done)
 	p.mu.Lock()
 	if !p.excused && (p.wanted || err != nil) { // else it was to run once
 		how := "exit 0"
@@ -94,6 +93,7 @@ func (p *proc) watch(cmd *exec.Cmd, done chan struct{}) {
 	}
 	wanted := p.wanted && !p.excused
 	p.mu.Unlock()
+	close(done) // not before: whoever waits for it may start the process again, and that is no more excused
 	if !wanted {
 		return
 	}
